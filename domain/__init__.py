@@ -1,0 +1,1 @@
+"""Decides: the pure rules of usage-to-invoice; standard library only, no clock, no input or output."""

@@ -1,0 +1,1 @@
+"""Price models, one file each."""

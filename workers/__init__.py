@@ -1,0 +1,1 @@
+"""Acts: one thin actor per step, and all input and output."""

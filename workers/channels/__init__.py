@@ -1,0 +1,1 @@
+"""Where notices go: exchanges, webhooks and files."""

@@ -1,0 +1,1 @@
+"""ERP adapters behind one protocol, one file each."""

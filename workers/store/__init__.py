@@ -1,0 +1,1 @@
+"""SQLAlchemy Core tables and queries: one function per question."""

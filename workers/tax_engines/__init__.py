@@ -1,0 +1,1 @@
+"""Tax engines behind one protocol, one file each."""
