@@ -1,0 +1,96 @@
+"""Connections: one engine a process, least rights on every session, and the migrations."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine, create_engine, event
+
+from queues.settings import settings
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "infra" / "migrations"
+
+#: Sessions give up a statement after this; the longest set-based step is far below it.
+STATEMENT_TIMEOUT_S = 120
+#: A peer that vanished without a word is noticed after about 11 seconds.
+KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
+
+
+class DatabaseUrlMissing(Exception):
+    """No database is named: set TALLYLINE_DATABASE_URL, or use a command that starts the embedded one."""
+
+
+def _dialect(url: str) -> str:
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+def make_engine(url: str, *, pool_size: int = 4) -> Engine:
+    """An engine whose sessions run in UTC and hold no more rights than the application role."""
+    engine = create_engine(
+        _dialect(url),
+        pool_size=pool_size,
+        max_overflow=2,
+        pool_pre_ping=True,
+        isolation_level="READ COMMITTED",
+        connect_args={**KEEPALIVES, "options": f"-c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_S}s"},
+    )
+
+    @event.listens_for(engine, "connect")
+    def least_rights(connection: psycopg.Connection[object], _record: object) -> None:
+        connection.autocommit = True
+        connection.execute("set role tallyline_app")
+        connection.autocommit = False
+
+    return engine
+
+
+@cache
+def engine() -> Engine:
+    """The engine of this process; workers fork before they import, so it is never shared."""
+    url = settings().database_url
+    if url is None:
+        raise DatabaseUrlMissing("no database: set TALLYLINE_DATABASE_URL, or run `tallyline demo` for the embedded one")
+    return make_engine(url.get_secret_value(), pool_size=settings().pool_size)
+
+
+@contextmanager
+def snapshot() -> Iterator[Connection]:
+    """A read-only connection whose every statement sees the same moment."""
+    with engine().connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as conn:
+        yield conn
+
+
+def raw(conn: Connection) -> psycopg.Connection[object]:
+    """The psycopg connection below `conn`, for COPY; it stays in the same transaction."""
+    driver = conn.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)
+    return driver
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    return config
+
+
+def migrate(url: str) -> None:
+    """Bring the database at `url` to the newest schema; needs the owner's rights, does nothing when it is there."""
+    command.upgrade(_alembic(url), "head")
+
+
+def schema_revisions(url: str) -> tuple[str | None, str | None]:
+    """The schema revision the database at `url` has, and the one that this code needs."""
+    needed = ScriptDirectory.from_config(_alembic(url)).get_current_head()
+    probe = create_engine(_dialect(url), connect_args=KEEPALIVES)
+    try:
+        with probe.connect() as conn:
+            return MigrationContext.configure(conn).get_current_revision(), needed
+    finally:
+        probe.dispose()
