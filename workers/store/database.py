@@ -55,7 +55,9 @@ def engine() -> Engine:
     """The engine of this process; workers fork before they import, so it is never shared."""
     url = settings().database_url
     if url is None:
-        raise DatabaseUrlMissing("no database: set TALLYLINE_DATABASE_URL, or run `tallyline demo` for the embedded one")
+        raise DatabaseUrlMissing(
+            "no database: set TALLYLINE_DATABASE_URL, or run `tallyline demo` for the embedded one"
+        )
     return make_engine(url.get_secret_value(), pool_size=settings().pool_size)
 
 

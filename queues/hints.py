@@ -1,0 +1,33 @@
+"""Sends hints: messages that tell a step which of its work rows are ready. They may be lost; the rows may not."""
+
+from collections.abc import Sequence
+
+from dramatiq.errors import BrokerError
+
+from queues import envelope, topology
+from queues.broker import broker
+from queues.telemetry import correlation_id as current_correlation_id
+
+
+class HintNotSent(Exception):
+    """The broker has not confirmed a hint; its rows are ready all the same, and the sweeper will hint them."""
+
+
+def send(
+    step: str, ids: Sequence[int], *, queue: str | None = None, correlation_id: str | None = None, delay_s: float = 0
+) -> None:
+    """Tell `step` that its work rows `ids` are ready, in messages of at most 200 rows, the first first.
+
+    `queue` is the step's live queue unless named; `correlation_id` that of the current hint. A delay is rounded up to a
+    rung of the ladder. Raises `HintNotSent` (some may have been sent), `QueueUnknown`, and `DelayTooLong` for a wait
+    beyond the last rung, which is the sweeper's.
+    """
+    target = queue or topology.queue_name(step)
+    correlation_id = correlation_id or current_correlation_id.get()
+    for start in range(0, len(ids), envelope.HINT_ROWS_MAX):
+        chunk = ids[start : start + envelope.HINT_ROWS_MAX]
+        hint = envelope.hint(step, chunk, queue=target, correlation_id=correlation_id)
+        try:
+            broker().send(hint, delay_s=delay_s)
+        except BrokerError as error:
+            raise HintNotSent(f"{target}: {error}") from error

@@ -1,0 +1,69 @@
+"""What Dramatiq does around every hint: settle it, limit its time, know its correlation id, watch the threads."""
+
+import time
+from typing import cast
+
+import structlog
+from dramatiq.broker import Broker, MessageProxy
+from dramatiq.errors import ConnectionClosed
+from dramatiq.middleware import CurrentMessage, Middleware, Shutdown, ShutdownNotifications, TimeLimit
+
+from queues.consumer import Settlement, settle
+from queues.publishing import HintBroker
+from queues.telemetry import CorrelationIds
+from queues.watchdog import Watchdog
+
+log = structlog.get_logger(__name__)
+
+#: A hint's transaction takes seconds; RabbitMQ takes a delivery away from its consumer after 30 minutes.
+HINT_TIME_MAX_MS = 300_000
+#: Pause before a hint that could not be handed over goes back to its queue, lest it turns in circles.
+HAND_BACK_PAUSE_S = 1.0
+
+
+def hint_middleware() -> list[Middleware]:
+    """The middleware of every broker of ours, in an order that matters: the first runs last after an actor.
+
+    Dramatiq's own Retries, Pipelines and Callbacks are missing on purpose: they acknowledge a message also when its
+    successor could not be sent.
+    """
+    return [
+        Settle(),
+        TimeLimit(time_limit=HINT_TIME_MAX_MS),
+        ShutdownNotifications(),
+        CurrentMessage(),
+        CorrelationIds(),
+        Watchdog(),
+    ]
+
+
+class Settle(Middleware):
+    """Decides what becomes of a delivery, when nothing can interrupt it any more: time limits are disarmed before."""
+
+    def after_process_message(
+        self, broker: Broker, message: MessageProxy, *, result: object = None, exception: BaseException | None = None
+    ) -> None:
+        """Acknowledge an outcome, send a hint without one again later, leave it where it is on shutdown."""
+        del result
+        if isinstance(exception, Shutdown):
+            # Not the hint's fault. Given back at once it would go to a sibling that is shutting down as well.
+            settle(message, Settlement.LEAVE)
+        elif exception is None:
+            settle(message, Settlement.ACK)
+        else:
+            settle(message, self._handed_on(cast("HintBroker", broker), message, exception))
+
+    def after_skip_message(self, broker: Broker, message: MessageProxy) -> None:
+        """Acknowledge a hint that a middleware skipped."""
+        del broker
+        settle(message, Settlement.ACK)
+
+    def _handed_on(self, broker: HintBroker, message: MessageProxy, error: BaseException) -> Settlement:
+        """Acknowledge only what RabbitMQ has confirmed to hold again."""
+        try:
+            broker.come_back(message.copy(), error)
+        except ConnectionClosed as unsent:
+            log.warning("hint goes back to its queue", queue=message.queue_name, error=str(unsent))
+            time.sleep(HAND_BACK_PAUSE_S)
+            return Settlement.REQUEUE
+        return Settlement.ACK
