@@ -1,1 +1,14 @@
-"""Aggregations, one file each."""
+"""Metrics: one file per aggregation. A metric turns a meter's events in a window into one quantity."""
+
+from domain.metrics.aggregation import Aggregation, Contribution, Increment, Observation
+from domain.metrics.metric import Metric, MetricInvalid, parse_metric
+
+__all__ = [
+    "Aggregation",
+    "Contribution",
+    "Increment",
+    "Metric",
+    "MetricInvalid",
+    "Observation",
+    "parse_metric",
+]

@@ -1,1 +1,15 @@
-"""Price models, one file each."""
+"""Prices: one file per model. A price turns the quantity of one metric and period into an unrounded amount."""
+
+from domain.prices.price import Price, effective_unit_amount, parse_price, price_json
+from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
+
+__all__ = [
+    "Price",
+    "PriceInvalid",
+    "Priced",
+    "QuantityNegative",
+    "TraceStep",
+    "effective_unit_amount",
+    "parse_price",
+    "price_json",
+]

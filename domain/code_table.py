@@ -1,0 +1,222 @@
+"""The table of codes: three lines each, `name severity`, what it means, what to do; parsed by `codes.py`."""
+
+from typing import Final
+
+#: What a producer's software or our machinery got wrong.
+TECHNICAL: Final = """
+body_unreadable medium
+    The body is not JSON, not UTF-8, or holds NaN or Infinity.
+    Send UTF-8 JSON; write numbers in digits.
+body_too_large medium
+    The body has more bytes than one message may have.
+    Send smaller batches.
+batch_too_large medium
+    The batch has more events than one message may have.
+    Send smaller batches.
+content_type_unknown medium
+    The message says neither that it is a CloudEvent nor a batch of them.
+    Set the content type, or the cloudEvents headers.
+envelope_invalid medium
+    An attribute of the envelope is missing or of the wrong type.
+    Give the attribute named in the field.
+specversion_unsupported medium
+    The event is of another version of CloudEvents than 1.0.
+    Send specversion 1.0.
+id_missing medium
+    The event has no id.
+    Give every event an id that stays the same when it is sent again.
+source_missing medium
+    The event has no source.
+    Name the system that reports.
+type_missing medium
+    The event has no type.
+    Name the meter.
+time_missing medium
+    The event has no time.
+    Give the instant at which the usage happened.
+time_invalid medium
+    The time is not an RFC 3339 timestamp.
+    Write it as 2026-01-31T12:00:00Z.
+time_naive medium
+    The time has no offset, so it names no instant.
+    End it with Z or an offset such as +01:00.
+time_is_leap_second low
+    The time lies in a leap second.
+    Send the second before, 59, instead of 60.
+data_invalid medium
+    The data are not one JSON object, or hold something JSON has no form for.
+    Send one JSON object.
+data_too_deep medium
+    The data nest deeper than is read.
+    Send flat properties.
+text_invalid medium
+    A text holds a NUL or half of a surrogate pair.
+    Send valid Unicode without U+0000.
+number_out_of_bounds medium
+    A number has more digits or a larger exponent than is kept exactly.
+    Send at most 38 digits within 10^-30 to 10^31.
+definition_invalid medium
+    A definition in the master data cannot be used.
+    Correct the field that is named.
+unexpected_error high
+    A step met an error that nobody foresaw.
+    Read the error, correct the software, then replay.
+poison high
+    A step was started several times and never came to an end: it may kill its process.
+    Look at what the row holds before replaying it alone.
+attempts_exhausted high
+    A step failed as often as it may.
+    Remove the cause that the last error names, then replay.
+hint_unreadable low
+    A message on a step's queue is not one of ours.
+    Find who sends it; the work itself is hinted again.
+aggregate_negative high
+    More was taken out of an aggregate than was put in.
+    Recompute the window from its attributions and compare.
+journal_unbalanced high
+    The postings of an entry do not sum to zero.
+    Correct the rule that made them; nothing was booked.
+currencies_mixed high
+    Amounts in different currencies met where one is needed.
+    Correct the contract or price whose currency differs.
+window_outside medium
+    The days in use are not within the full period.
+    Correct the dates that are named.
+period_empty medium
+    A period would end before it begins.
+    Correct the dates that are named.
+external_key_invalid high
+    A document's key in the ERP would be too short, too long or not plain.
+    Correct the rule that makes it.
+"""
+
+#: What master data or a decision about usage is missing.
+OF_USAGE: Final = """
+source_unknown medium
+    No source of this name is registered.
+    Register the source, then replay.
+source_not_allowed high
+    The broker user that sent the event may not claim its source.
+    Allow the user for the source, or find out who sends.
+quota_exceeded medium
+    The source sent more events in an hour than agreed.
+    Find out why, or raise the quota, then replay.
+meter_unknown medium
+    No meter has the event's type.
+    Publish the meter, then replay.
+meter_invalid medium
+    A meter's definition contradicts itself.
+    Correct the field that is named.
+schema_unknown medium
+    The meter has no version with the event's dataschema.
+    Publish that version, or send a known dataschema.
+field_missing medium
+    The data lack a field that the meter's version demands.
+    Send the field.
+field_invalid medium
+    A field of the data is not of the kind that the meter's version demands.
+    Send the kind that is named.
+time_too_old medium
+    The usage happened longer before its receipt than the meter allows.
+    Decide with finance; raise the age, then replay, or dismiss.
+time_in_future medium
+    The usage would happen after its receipt.
+    Set the producer's clock right and send it again.
+conflicting_duplicate high
+    An event with the same source and id but another body was accepted before.
+    Compare both; send the right one under a new id.
+subscription_not_found medium
+    No subscription is mapped to the event's source and subject at its time.
+    Publish the mapping; the usage heals by itself.
+contract_not_in_force medium
+    The subscription's contract has no version at the event's time.
+    Publish the version; the usage heals by itself.
+price_not_found high
+    The contract version has no price for a metric that was used.
+    Publish a version with the price, then replay.
+metric_not_found medium
+    The meter is to be billed but no metric reads it.
+    Publish the metric; the usage heals by itself.
+metric_invalid medium
+    A metric's definition contradicts itself.
+    Correct the field that is named.
+exclusion_rule_invalid medium
+    An exclusion rule's definition contradicts itself.
+    Correct the field that is named.
+quantity_missing medium
+    The event lacks a property without which a metric has no quantity.
+    Amend the event, or bill with the exception overridden.
+quantity_invalid medium
+    The property that a metric adds up is not a number.
+    Amend the event, or bill with the exception overridden.
+"""
+
+#: What stands between usage and a document that finance can trust.
+OF_MONEY: Final = """
+price_invalid high
+    The terms of a price contradict themselves.
+    Correct the field that is named.
+quantity_negative high
+    The quantity of a period is below zero and the price does not say what that means.
+    Correct the usage, or say so in the price.
+currency_unknown medium
+    The code is no currency of ISO 4217.
+    Use a code such as EUR.
+currency_without_minor_units medium
+    The code stands for a metal or a unit of account.
+    Use the currency that is paid in.
+zone_unknown medium
+    The name is no IANA time zone.
+    Use a name such as Europe/Paris.
+allocation_impossible high
+    An amount cannot be spread over what it should be spread over.
+    Correct the weights or round the amount.
+tax_rate_not_found high
+    No tax rate is in force for jurisdiction, category and tax point.
+    Publish the rate, then replay.
+tax_rate_ambiguous high
+    Two tax rates are in force for jurisdiction, category and tax point.
+    End the older one, then replay.
+document_empty medium
+    A document would have no lines.
+    Nothing is to be billed; close the draft with that reason.
+document_currency_mixed high
+    A line is in another currency than its document.
+    Correct the contract; the account waits meanwhile.
+amount_not_rounded high
+    A document would hold an amount that is not in whole minor units.
+    Correct the rule that made it; nothing was issued.
+number_too_long high
+    A document number would be longer than ERPs take.
+    Shorten the prefix of the series.
+issue_date_too_early medium
+    The invoice date lies before that of the series' last number.
+    Take a later date, or a series of its own.
+total_negative high
+    A document that must ask for money would give it.
+    Issue a credit note instead.
+stage_out_of_order medium
+    A billing run would skip a stage or go back.
+    Take the next stage.
+close_blocked high
+    Entry conditions of a stage are not met.
+    Resolve what is listed, or override it by name with a reason.
+override_invalid medium
+    The override names no open blocker, or one that cannot be overridden, or nobody.
+    Name the code, the person and the reason.
+account_parked high
+    A money circuit breaker holds the account.
+    Look at what changed, then release or correct it.
+posting_rejected high
+    The ERP refused the document.
+    Read the ERP's reason, correct master data, then replay.
+posting_unknown high
+    It is not known whether the ERP booked the document, and its key cannot be looked up there.
+    Look in the ERP and record what is there.
+posting_differs high
+    The ERP booked other totals than the document has.
+    Compare both and correct in the ERP.
+control_totals_differ high
+    The totals of two hops do not agree.
+    Follow the source, metric and hour that are named.
+"""

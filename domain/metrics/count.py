@@ -1,0 +1,29 @@
+"""Count: each event is one."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar, Final, Literal
+
+from domain.canonical import Json
+from domain.metrics.aggregation import Increment, Signed, summed
+
+_ONE: Final = Increment(Decimal(1))
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many events."""
+
+    name: ClassVar[Literal["count"]] = "count"
+    keeps: ClassVar[Literal["increments"]] = "increments"
+    property_name: ClassVar[None] = None
+
+    def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Increment:  # noqa: ARG002
+        """One."""
+        return _ONE
+
+    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
+        """The number of events, those taken back left out."""
+        return summed(contributions)

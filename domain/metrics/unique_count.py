@@ -1,0 +1,27 @@
+"""Unique count: how many different values a property had."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+from domain.canonical import Json, scalar_text
+from domain.metrics.aggregation import Observation, Signed, tallied
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueCount:
+    """The number of different values of one property; two windows' results can never be added."""
+
+    property_name: str
+    name: ClassVar[Literal["unique_count"]] = "unique_count"
+    keeps: ClassVar[Literal["values"]] = "values"
+
+    def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Observation:  # noqa: ARG002
+        """The property's value as canonical text, so that the text "1" and the number 1 are two."""
+        return Observation(scalar_text(properties[self.property_name]))
+
+    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
+        """How many values are left. Raises `AggregateNegative` if one was taken back too often."""
+        return Decimal(len(tallied(contributions)))

@@ -1,0 +1,36 @@
+"""The union of all price models, and its form as JSON with the model's name as tag."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, TypeAlias
+
+from domain.canonical import Json
+from domain.definitions import Definition
+from domain.money import QUOTIENT, ZERO
+from domain.prices.graduated import Graduated
+from domain.prices.per_unit import PerUnit
+from domain.prices.priced import PriceInvalid
+
+Price: TypeAlias = PerUnit | Graduated
+
+#: A new model is added to the union above and here; master data and database need no change.
+MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated)}
+
+
+def parse_price(terms: Mapping[str, Json]) -> Price:
+    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25"}`.
+
+    Raises `PriceInvalid`, which names the field and the fix.
+    """
+    definition = Definition(terms, PriceInvalid)
+    return MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+
+
+def price_json(price: Price) -> dict[str, Json]:
+    """The terms that `parse_price` reads back as an equal price."""
+    return {"model": price.model, **price.to_json()}
+
+
+def effective_unit_amount(amount: Decimal, units: Decimal) -> Decimal:
+    """What one unit came to on average, cut at `money.QUOTIENT_DIGITS` digits; zero if there were none."""
+    return QUOTIENT.divide(amount, units) if units else ZERO

@@ -1,0 +1,6 @@
+"""The domain's tests: examples from published cases, and properties that hold for any input."""
+
+from hypothesis import settings
+
+settings.register_profile("domain", max_examples=40, deadline=None)
+settings.load_profile("domain")

@@ -1,0 +1,165 @@
+import json
+from decimal import Decimal
+
+import pytest
+from domain_strategies import decimals, graduated_prices, per_unit_prices, prices, quantities
+from hypothesis import given
+
+from domain.prices import (
+    Price,
+    PriceInvalid,
+    QuantityNegative,
+    TraceStep,
+    effective_unit_amount,
+    parse_price,
+    price_json,
+)
+from domain.prices.graduated import Graduated, Tier
+from domain.prices.per_unit import PerUnit
+
+pytestmark = pytest.mark.fast
+
+OPEN = {"up_to": None, "unit_amount": "1"}
+
+
+def to(bound: str, rate: str = "1", **more: str) -> dict[str, object]:
+    return {"up_to": bound, "unit_amount": rate, **more}
+
+
+@given(prices(), quantities(), quantities())
+def test_more_units_never_cost_less(price, a, b):
+    low, high = sorted((a, b))
+
+    assert price.amount_for(low).amount <= price.amount_for(high).amount
+
+
+@given(prices(), quantities())
+def test_the_steps_sum_to_the_amount_and_survive_storage(price, quantity):
+    priced = price.amount_for(quantity)
+
+    assert sum((step.amount for step in priced.steps), Decimal(0)) == priced.amount
+    stored = json.loads(json.dumps([step.to_json() for step in priced.steps]))
+    assert tuple(TraceStep.from_json(step) for step in stored) == priced.steps
+
+
+@given(prices())
+def test_what_is_printed_is_read_as_the_same_price(price):
+    assert parse_price(json.loads(json.dumps(price_json(price)))) == price
+
+
+@given(per_unit_prices())
+def test_nothing_costs_nothing_by_the_unit(price):
+    assert price.amount_for(Decimal(0)).amount == 0
+
+
+@given(graduated_prices())
+def test_nothing_costs_the_first_tiers_flat_amount_only_if_the_price_says_so(price):
+    due = price.tiers[0].flat_amount if price.zero_usage == "first_tier_flat" else 0
+
+    assert price.amount_for(Decimal(0)).amount == due
+
+
+@given(graduated_prices(), quantities(), decimals(lowest="0.01", highest="1000", places=2))
+def test_splitting_a_tier_in_two_of_the_same_rate_changes_nothing(price, quantity, cut):
+    last = price.tiers[-1]
+    floor = price.tiers[-2].up_to if len(price.tiers) > 1 else Decimal(0)
+    halves = Tier(floor + cut, last.unit_amount, last.flat_amount), Tier(None, last.unit_amount)
+    split = Graduated((*price.tiers[:-1], *halves), price.zero_usage)
+
+    assert split.amount_for(quantity).amount == price.amount_for(quantity).amount
+
+
+@given(graduated_prices(), quantities())
+def test_every_unit_is_priced_in_exactly_one_tier(price, quantity):
+    steps = [step for step in price.amount_for(quantity).steps if step.rule == "tier"]
+
+    assert sum((Decimal(step.fact("quantity")) for step in steps), Decimal(0)) == quantity
+
+
+def test_a_bound_belongs_to_the_tier_below_and_fractions_fall_into_the_next():
+    price = parse_price({"model": "graduated", "tiers": [to("100", "2"), to(None, "1", flat_amount="5")]})
+
+    assert price.amount_for(Decimal(100)).amount == 200
+    assert price.amount_for(Decimal("100.5")).amount == Decimal("205.5")
+
+
+def test_a_million_requests_by_the_ladder():
+    tiers = [to("1000000", "0.0004"), to("5000000", "0.0003"), to(None, "0.0002")]
+
+    priced = parse_price({"model": "graduated", "tiers": tiers}).amount_for(Decimal(6_480_000))
+
+    assert [step.amount for step in priced.steps] == [400, 1200, 296]
+    assert [step.fact("quantity") for step in priced.steps] == ["1000000", "4000000", "1480000"]
+    assert priced.amount == 1896
+
+
+@pytest.mark.parametrize(
+    "price", [PerUnit(Decimal(1)), Graduated((Tier(None, Decimal(1)),), "none")], ids=lambda price: price.model
+)
+def test_a_negative_quantity_is_refused_unless_the_price_says_what_it_means(price: Price):
+    with pytest.raises(QuantityNegative) as refused:
+        price.amount_for(Decimal(-3))
+
+    assert refused.value.facts == {"quantity": Decimal(-3)}
+
+
+def test_a_negative_quantity_may_be_free_or_a_credit():
+    free = [
+        parse_price({"model": "per_unit", "unit_amount": "2", "negative_quantity": "zero"}),
+        parse_price({"model": "graduated", "tiers": [OPEN], "negative_quantity": "zero"}),
+    ]
+    credit = parse_price({"model": "per_unit", "unit_amount": "2", "negative_quantity": "credit"})
+
+    assert [price.amount_for(Decimal(-3)).amount for price in free] == [0, 0]
+    assert credit.amount_for(Decimal(-3)).amount == -6
+
+
+@pytest.mark.parametrize(
+    ("terms", "field"),
+    [
+        ({}, "model"),
+        ({"model": "flat"}, "model"),
+        ({"model": "per_unit"}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": 0.5}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": True}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": "a lot"}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": "1e99"}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": "-1"}, "unit_amount"),
+        ({"model": "per_unit", "unit_amount": "1", "unit_price": "2"}, "unit_price"),
+        ({"model": "per_unit", "unit_amount": "1", "negative_quantity": "ignore"}, "negative_quantity"),
+        ({"model": "graduated"}, "tiers"),
+        ({"model": "graduated", "tiers": "free"}, "tiers"),
+        ({"model": "graduated", "tiers": []}, "tiers"),
+        ({"model": "graduated", "tiers": [to(str(n)) for n in range(1, 202)]}, "tiers"),
+        ({"model": "graduated", "tiers": [OPEN, 7]}, "tiers[1]"),
+        ({"model": "graduated", "tiers": [{"unit_amount": "1"}]}, "tiers[0].up_to"),
+        ({"model": "graduated", "tiers": [to("10")]}, "tiers[0].up_to"),
+        ({"model": "graduated", "tiers": [OPEN, OPEN]}, "tiers[0].up_to"),
+        ({"model": "graduated", "tiers": [to("0"), OPEN]}, "tiers[0].up_to"),
+        ({"model": "graduated", "tiers": [to("10"), to("10"), OPEN]}, "tiers[1].up_to"),
+        ({"model": "graduated", "tiers": [to("10"), to("9"), OPEN]}, "tiers[1].up_to"),
+        ({"model": "graduated", "tiers": [to("10", "-1"), OPEN]}, "tiers[0].unit_amount"),
+        (
+            {"model": "graduated", "tiers": [to("10", flat_amount="-1"), OPEN], "zero_usage": "none"},
+            "tiers[0].flat_amount",
+        ),
+        ({"model": "graduated", "tiers": [{**OPEN, "from": "1"}]}, "tiers[0].from"),
+        ({"model": "graduated", "tiers": [{**OPEN, "flat_amount": "5"}]}, "zero_usage"),
+        ({"model": "graduated", "tiers": [OPEN], "zero_usage": "maybe"}, "zero_usage"),
+    ],
+)
+def test_bad_terms_are_refused_with_the_field_and_the_fix(terms, field):
+    with pytest.raises(PriceInvalid) as refused:
+        parse_price(terms)
+
+    assert refused.value.code == "price_invalid"
+    assert refused.value.facts == {"field": field, "fix": refused.value.fix}
+    assert refused.value.fix
+
+
+def test_a_step_has_no_fact_it_was_not_given():
+    assert TraceStep.of("tier", Decimal(1), tier="1").fact("unit_amount") is None
+
+
+def test_a_unit_came_to_nothing_if_there_were_none():
+    assert effective_unit_amount(Decimal(5), Decimal(0)) == 0
