@@ -6,14 +6,14 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
 
 from workers.embedded.binaries import Binaries
 from workers.embedded.ports import LOOPBACK, free_port
-from workers.embedded.supervised import Account, NotStarted, Program, Supervised
+from workers.embedded.supervised import Account, NotStarted, Program, Supervise, Supervised
 
 USER = "tallyline"
 DATABASE = "tallyline"
@@ -50,6 +50,7 @@ class Cluster:
     password: str
     options: Mapping[str, str]
     is_durable: bool
+    supervise: Supervise = field(default=Supervised)
 
     @property
     def home(self) -> Path:
@@ -89,7 +90,7 @@ def created(cluster: Cluster) -> None:
     command += [f"--pwfile={password_file}", "--encoding=UTF8", "--no-locale", "--no-instructions"]
     command += [] if cluster.is_durable else ["--no-sync"]
     try:
-        with Supervised(_program(cluster, tuple(command))) as initdb:
+        with cluster.supervise(_program(cluster, tuple(command))) as initdb:
             if initdb.wait(timeout_s=START_S_MAX) != 0:
                 raise NotStarted(f"initdb failed:\n{initdb.log_end()}")
     finally:
@@ -104,7 +105,7 @@ def started(cluster: Cluster, *, port: int | None = None, inherit: tuple[int, ..
     """
     for attempt in range(1, PORT_TRIES_MAX + 1):
         chosen = port or free_port()
-        server = Supervised(_program(cluster, _server_command(cluster, chosen)), inherit=inherit)
+        server = cluster.supervise(_program(cluster, _server_command(cluster, chosen)), inherit=inherit)
         try:
             wait_until(lambda chosen=chosen: _ensure_database(cluster, chosen), server, timeout_s=START_S_MAX)  # type: ignore[misc]
         except NotStarted as failure:
@@ -128,6 +129,15 @@ def wait_until(is_ready: Callable[[], bool], server: Supervised, *, timeout_s: f
         if time.monotonic() > deadline:
             raise NotStarted(f"{server.program.argv[0]} was not ready after {timeout_s:g} s:\n{server.log_end()}")
         time.sleep(0.02)
+
+
+def answers(url: str) -> bool:
+    """Whether the PostgreSQL at `url` lets us log in."""
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError:
+        return False
+    return True
 
 
 def new_password() -> str:

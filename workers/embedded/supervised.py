@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from workers.embedded import supervisor
 
@@ -68,7 +68,7 @@ class Supervised:
 
     def __init__(self, program: Program, *, inherit: tuple[int, ...] = ()) -> None:
         self.program = program
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()  # a signal handler may speak while we do
         control, self._control = os.pipe()
         status_reader, status = os.pipe()
         self._process = subprocess.Popen(
@@ -141,3 +141,11 @@ class Supervised:
                 os.write(self._control, line.encode() + b"\n")
             except BrokenPipeError:
                 return  # it has ended by itself: there is nothing left to tell
+
+
+class Supervise(Protocol):
+    """Whatever starts a program under a supervisor: `Supervised` itself, or a keeper of many."""
+
+    def __call__(self, program: Program, *, inherit: tuple[int, ...] = ()) -> Supervised:
+        """The running program; raises `NotStarted`."""
+        ...
