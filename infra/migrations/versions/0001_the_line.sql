@@ -70,10 +70,9 @@ create table source_users (                        -- which broker user may clai
   primary key (source_id, user_name)
 );
 create table meters (
-  id       integer generated always as identity primary key,
-  name     text not null unique check (length(name) between 1 and 255),
-  billable boolean not null default true,
-  owner    text not null
+  id    integer generated always as identity primary key,
+  name  text not null unique check (length(name) between 1 and 255),
+  owner text not null
 );
 create table meter_versions (
   id           integer generated always as identity primary key,
@@ -102,7 +101,7 @@ create table exclusion_rules (
   name       text not null unique,
   meter_id   integer not null references meters on delete restrict,
   metric_id  integer references metrics on delete restrict,   -- null: every metric of the meter
-  conditions jsonb not null check (jsonb_array_length(conditions) > 0),
+  conditions jsonb not null check (jsonb_typeof(conditions) = 'array'),   -- all must hold; none: always
   reason     text not null,
   starts_at  timestamptz not null default '-infinity',
   ends_at    timestamptz not null default 'infinity'

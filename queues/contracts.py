@@ -1,0 +1,179 @@
+"""What travels: the CloudEvents envelope upstream systems send, and how one body is read as one or many of them.
+
+A body is never trusted: numbers are read as Decimal or int, NaN and Infinity are refused, sizes and counts are bounded,
+and whatever is wrong ends as a `Refusal` that names a code and a field while its neighbours go on.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
+from typing_extensions import NotRequired, TypedDict
+
+from domain.canonical import NumberOutOfBounds, normal_number
+from domain.errors import Rejection
+
+#: Bodies above this are refused; a batch of a thousand ordinary events is far below it.
+BODY_BYTES_MAX = 4 * 2**20
+#: Events in one batch body.
+BATCH_EVENTS_MAX = 10_000
+#: Whole numbers up to this many characters need no second look.
+INTEGER_LENGTH_MAX = 30
+
+STRUCTURED = "application/cloudevents+json"
+BATCH = "application/cloudevents-batch+json"
+#: The AMQP binding of CloudEvents 1.0 allows both spellings, since some clients cannot write a colon.
+BINARY_PREFIXES = ("cloudEvents:", "cloudEvents_")
+
+#: PostgreSQL keeps no NUL in a text; lone surrogates are refused by pydantic itself.
+WITHOUT_NUL = r"^[^\x00]*$"
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=WITHOUT_NUL)]
+Words = Annotated[str, StringConstraints(max_length=1024, pattern=WITHOUT_NUL)]
+
+
+class Envelope(TypedDict):
+    """The attributes of CloudEvents 1.0 that Tallyline reads; others stay in the receipt."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
+
+    specversion: Literal["1.0"]
+    id: Name
+    source: Name
+    type: Name
+    time: Annotated[str, StringConstraints(min_length=10, max_length=64)]
+    subject: NotRequired[Words]
+    dataschema: NotRequired[Words]
+    datacontenttype: NotRequired[str]
+    data: dict[str, Any]
+
+
+_one = TypeAdapter(Envelope)
+_many = TypeAdapter(list[Envelope])
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as it lay on the queue: the body, and what AMQP said of it."""
+
+    body: bytes
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why an event, or a whole body, is not taken; `event` is what could be read of it."""
+
+    code: str
+    field: str
+    sentence: str
+    event: Mapping[str, object]
+
+
+class _Unreadable(Exception):
+    def __init__(self, code: str, field: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.refusal = Refusal(code, field, sentence, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Stands where a number was that cannot be kept exactly, so that only the event that holds it is refused."""
+
+    rejection: Rejection
+
+
+def _number(literal: str) -> object:
+    try:
+        return normal_number(literal)
+    except NumberOutOfBounds as error:
+        return Unusable(error)
+
+
+def _integer(literal: str) -> object:
+    return _number(literal) if len(literal) > INTEGER_LENGTH_MAX else int(literal)
+
+
+_decoder = json.JSONDecoder(parse_float=_number, parse_constant=_number)
+#: The same with a look at each whole number; only for bodies in which one is suspiciously long.
+_careful_decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_number)
+_long_number = re.compile(rb"[0-9]{%d}" % INTEGER_LENGTH_MAX)
+
+
+def _json(body: bytes) -> object:
+    if len(body) > BODY_BYTES_MAX:
+        raise _Unreadable("body_too_large", "", f"the body has {len(body)} bytes, at most {BODY_BYTES_MAX}: send smaller batches")
+    decoder = _careful_decoder if _long_number.search(body) else _decoder
+    try:
+        return decoder.decode(body.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise _Unreadable("body_unreadable", "", f"the body is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise _Unreadable("body_unreadable", "", f"the body is not JSON at character {error.pos}: {error.msg}") from None
+    except RecursionError:
+        raise _Unreadable("body_unreadable", "", "the body is nested too deeply to be read") from None
+
+
+def _binary(delivery: Delivery) -> dict[str, object] | None:
+    """The envelope whose attributes are AMQP headers, or None if there are none."""
+    headers = delivery.properties.get("headers") or {}
+    attributes: dict[str, object] = {}
+    for name, value in headers.items():
+        for prefix in BINARY_PREFIXES:
+            if name.startswith(prefix):
+                attributes[name[len(prefix) :]] = value
+    if not attributes:
+        return None
+    attributes["data"] = _json(delivery.body)
+    return attributes
+
+
+def events_of(delivery: Delivery) -> tuple[list[object], Refusal | None]:
+    """The events in a body as they were written, not yet checked; or why the whole body is refused."""
+    try:
+        return _events_of(delivery), None
+    except _Unreadable as error:
+        return [], error.refusal
+
+
+def _events_of(delivery: Delivery) -> list[object]:
+    kind = str(delivery.properties.get("content_type") or "").partition(";")[0].strip().lower()
+    if kind == STRUCTURED:
+        return [_json(delivery.body)]
+    if kind == BATCH:
+        batch = _json(delivery.body)
+        if not isinstance(batch, list):
+            raise _Unreadable("body_unreadable", "", "a batch is a JSON array of events")
+        if len(batch) > BATCH_EVENTS_MAX:
+            raise _Unreadable("batch_too_large", "", f"the batch has {len(batch)} events, at most {BATCH_EVENTS_MAX}")
+        return batch
+    envelope = _binary(delivery)
+    if envelope is not None:
+        return [envelope]
+    raise _Unreadable(
+        "content_type_unknown",
+        "content_type",
+        f"content type {kind!r} is none of {STRUCTURED}, {BATCH}, and there are no cloudEvents headers",
+    )
+
+
+def envelopes(events: Sequence[object]) -> list[Envelope | Refusal]:
+    """Each event as a checked envelope or as the refusal of that one event, in order."""
+    try:
+        return list(_many.validate_python(events))
+    except ValidationError:
+        return [_envelope(event) for event in events]
+
+
+def _envelope(event: object) -> Envelope | Refusal:
+    try:
+        return _one.validate_python(event)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        known = event if isinstance(event, dict) else {}
+        named = {name: known[name] for name in ("id", "source", "type", "subject") if isinstance(known.get(name), str)}
+        code = "specversion_unsupported" if field == "specversion" else "envelope_invalid"
+        return Refusal(code, field, f"{field or 'event'}: {first['msg']}", named)

@@ -1,0 +1,69 @@
+"""Aggregates: each batch added to its windows once, in the transaction that marks the work done."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from workers.store.totals import HASH
+
+_NUMBER = text("""
+update batches b set aggregated_no = n.no, aggregated_at = now()
+from (select id, nextval('aggregated_numbers') as no from (
+        select id from batches where id = any(cast(:batches as bigint[])) and aggregated_no is null order by id for update) s) n
+where b.id = n.id returning b.id
+""")
+
+_KEY = "subscription_id, billing_period_id, metric_id, contract_version_id, lot, grain_start, dimensions"
+#: Additions in order of the unique key: unordered upserts of several workers deadlock and stall.
+_ADD = text(f"""
+insert into aggregates ({_KEY}, quantity, events)
+select a.subscription_id, a.billing_period_id, a.metric_id, a.contract_version_id, p.lot, p.starts_at, a.dimensions,
+  sum(a.sign * a.quantity), sum(a.sign)
+from attributions a join billing_periods p on p.id = a.billing_period_id
+where a.batch_no = any(cast(:batches as bigint[]))
+group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
+on conflict ({_KEY}) do update set quantity = aggregates.quantity + excluded.quantity,
+  events = aggregates.events + excluded.events, revision = aggregates.revision + 1, updated_at = now()
+""")  # noqa: S608 -- constants of this module
+_VALUES = text("""
+insert into aggregate_values (aggregate_id, value, n)
+select g.id, a.value, sum(a.sign)
+from attributions a join billing_periods p on p.id = a.billing_period_id
+join aggregates g on g.subscription_id = a.subscription_id and g.billing_period_id = a.billing_period_id
+  and g.metric_id = a.metric_id and g.contract_version_id = a.contract_version_id and g.lot = p.lot
+  and g.grain_start = p.starts_at and g.dimensions = a.dimensions
+where a.batch_no = any(cast(:batches as bigint[])) and a.value is not null
+group by 1, 2 order by 1, 2
+on conflict (aggregate_id, value) do update set n = aggregate_values.n + excluded.n
+""")
+#: A value whose additions and removals cancel does not exist.
+_CANCELLED = text("""
+delete from aggregate_values v using (
+  select distinct g.id, a.value from attributions a join billing_periods p on p.id = a.billing_period_id
+  join aggregates g on g.subscription_id = a.subscription_id and g.billing_period_id = a.billing_period_id
+    and g.metric_id = a.metric_id and g.contract_version_id = a.contract_version_id and g.lot = p.lot
+    and g.grain_start = p.starts_at and g.dimensions = a.dimensions
+  where a.batch_no = any(cast(:batches as bigint[])) and a.sign < 0 and a.value is not null) gone
+where v.aggregate_id = gone.id and v.value = gone.value and v.n = 0
+""")
+_TOTALS = text(f"""
+insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
+select 'aggregated', source_id, metric_id, hour, sum(sign), sum(sign * quantity), sum(sign * {HASH.format("event_no")})
+from attributions where batch_no = any(cast(:batches as bigint[])) group by source_id, metric_id, hour
+""")  # noqa: S608 -- constants of this module
+
+
+def aggregate(conn: Connection, batches: Sequence[int]) -> list[int]:
+    """Add the batches that are not in any window yet to the open lots of their periods; returns which they were.
+
+    The fence is shared by the caller, so no lot is sealed and no period frozen meanwhile.
+    """
+    values = {"batches": list(batches)}
+    fresh = sorted(conn.execute(_NUMBER, values).scalars())
+    if fresh:
+        values = {"batches": fresh}
+        conn.execute(_ADD, values)
+        conn.execute(_VALUES, values)
+        conn.execute(_CANCELLED, values)
+        conn.execute(_TOTALS, values)
+    return fresh
