@@ -59,28 +59,32 @@ def step(name: str, *, lease_s: float | None = None) -> Callable[[Body], Actor] 
 
 
 Run: TypeAlias = Callable[[str, Sequence[int]], None]
+#: How each step of this process runs its rows.
+_runs: dict[str, Run] = {}
 
 
 def _actor(name: str, run: Run, body: Callable[..., None]) -> Actor:
+    _runs[name] = run
+
     def act(ids: list[int]) -> None:
-        perform(name, ids, run=run, is_redelivered=redelivered())
+        perform(name, ids, is_redelivered=redelivered())
 
     act.__doc__ = body.__doc__
-    return dramatiq.actor(act, actor_name=name, queue_name=name, broker=broker(), max_retries=0, time_limit=TIME_LIMIT_MS)
+    return dramatiq.actor(act, actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS)
 
 
-def perform(name: str, ids: Sequence[int], *, run: Run, is_redelivered: bool = False) -> None:
+def perform(name: str, ids: Sequence[int], *, is_redelivered: bool = False) -> None:
     """Do what the hint says: a redelivered one row by row, each start counted, another in runs of bounded weight."""
     if is_redelivered:
         for work_id in ids:
             if _is_to_start(name, work_id):
-                _attempt(name, [work_id], run)
+                _attempt(name, [work_id])
         return
     limits = settings()
     with _database(), engine().connect() as conn:
         runs = work.chunks(work.weights(conn, ids), rows_max=limits.hint_rows_max, weight_max=limits.hint_weight_max)
     for part in runs:
-        _attempt(name, part, run)
+        _attempt(name, part)
 
 
 def _is_to_start(name: str, work_id: int) -> bool:
@@ -93,11 +97,11 @@ def _is_to_start(name: str, work_id: int) -> bool:
     return False
 
 
-def _attempt(name: str, ids: Sequence[int], run: Run) -> None:
+def _attempt(name: str, ids: Sequence[int]) -> None:
     """Run the rows together; if that fails and there are several, each by itself, so a bad row harms no other."""
     started = monotonic()
     try:
-        run(name, ids)
+        _runs[name](name, ids)
     except Snooze as snooze:
         outcome = _rest(ids, snooze.delay_s, snooze.sentence) if len(ids) == 1 else "split"
     except (Exception, TimeLimitExceeded) as error:
@@ -113,7 +117,7 @@ def _attempt(name: str, ids: Sequence[int], run: Run) -> None:
     log.info("step", step=name, rows=len(ids), outcome=outcome, seconds=round(monotonic() - started, 4))
     if outcome == "split":
         for work_id in ids:
-            _attempt(name, [work_id], run)
+            _attempt(name, [work_id])
 
 
 def _transact(body: Body, name: str, ids: Sequence[int]) -> None:

@@ -14,38 +14,34 @@ where b.id = n.id returning b.id
 """)
 
 _KEY = "subscription_id, billing_period_id, metric_id, contract_version_id, lot, grain_start, dimensions"
-#: Additions in order of the unique key: unordered upserts of several workers deadlock and stall.
+#: Additions in order of the unique key: unordered upserts of several workers deadlock and stall. The values join what
+#: the upsert returned, so neither plan nor cost depends on how many windows there are.
 _ADD = text(f"""
-insert into aggregates ({_KEY}, quantity, events)
-select a.subscription_id, a.billing_period_id, a.metric_id, a.contract_version_id, p.lot, p.starts_at, a.dimensions,
-  sum(a.sign * a.quantity), sum(a.sign)
-from attributions a join billing_periods p on p.id = a.billing_period_id
-where a.batch_no = any(cast(:batches as bigint[]))
-group by 1, 2, 3, 4, 5, 6, 7 order by 1, 2, 3, 4, 5, 6, 7
-on conflict ({_KEY}) do update set quantity = aggregates.quantity + excluded.quantity,
-  events = aggregates.events + excluded.events, revision = aggregates.revision + 1, updated_at = now()
-""")  # noqa: S608 -- constants of this module
-_VALUES = text("""
+with batch as materialized (
+  select a.*, p.lot, p.starts_at as grain_start
+  from attributions a join billing_periods p on p.id = a.billing_period_id
+  where a.batch_no = any(cast(:batches as bigint[]))),
+added as (
+  insert into aggregates ({_KEY}, quantity, events)
+  select {_KEY}, sum(sign * quantity), sum(sign) from batch group by {_KEY} order by {_KEY}
+  on conflict ({_KEY}) do update set quantity = aggregates.quantity + excluded.quantity,
+    events = aggregates.events + excluded.events, revision = aggregates.revision + 1, updated_at = now()
+  returning id, {_KEY})
 insert into aggregate_values (aggregate_id, value, n)
-select g.id, a.value, sum(a.sign)
-from attributions a join billing_periods p on p.id = a.billing_period_id
-join aggregates g on g.subscription_id = a.subscription_id and g.billing_period_id = a.billing_period_id
-  and g.metric_id = a.metric_id and g.contract_version_id = a.contract_version_id and g.lot = p.lot
-  and g.grain_start = p.starts_at and g.dimensions = a.dimensions
-where a.batch_no = any(cast(:batches as bigint[])) and a.value is not null
+select d.id, b.value, sum(b.sign) from batch b join added d using ({_KEY}) where b.value is not null
 group by 1, 2 order by 1, 2
 on conflict (aggregate_id, value) do update set n = aggregate_values.n + excluded.n
-""")
+""")  # noqa: S608 -- constants of this module
 #: A value whose additions and removals cancel does not exist.
-_CANCELLED = text("""
+_CANCELLED = text(f"""
 delete from aggregate_values v using (
-  select distinct g.id, a.value from attributions a join billing_periods p on p.id = a.billing_period_id
-  join aggregates g on g.subscription_id = a.subscription_id and g.billing_period_id = a.billing_period_id
-    and g.metric_id = a.metric_id and g.contract_version_id = a.contract_version_id and g.lot = p.lot
-    and g.grain_start = p.starts_at and g.dimensions = a.dimensions
-  where a.batch_no = any(cast(:batches as bigint[])) and a.sign < 0 and a.value is not null) gone
+  select distinct g.id, b.value from (
+    select a.*, p.lot, p.starts_at as grain_start
+    from attributions a join billing_periods p on p.id = a.billing_period_id
+    where a.batch_no = any(cast(:batches as bigint[])) and a.sign < 0 and a.value is not null) b
+  join aggregates g using ({_KEY})) gone
 where v.aggregate_id = gone.id and v.value = gone.value and v.n = 0
-""")
+""")  # noqa: S608 -- constants of this module
 _TOTALS = text(f"""
 insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
 select 'aggregated', source_id, metric_id, hour, sum(sign), sum(sign * quantity), sum(sign * {HASH.format("event_no")})
@@ -62,8 +58,10 @@ def aggregate(conn: Connection, batches: Sequence[int]) -> list[int]:
     fresh = sorted(conn.execute(_NUMBER, values).scalars())
     if fresh:
         values = {"batches": fresh}
+        # The planner knows no sizes of what a statement has just made and would join every row with every window.
+        conn.execute(text("set local enable_nestloop = off"))
         conn.execute(_ADD, values)
-        conn.execute(_VALUES, values)
         conn.execute(_CANCELLED, values)
+        conn.execute(text("set local enable_nestloop = on"))
         conn.execute(_TOTALS, values)
     return fresh

@@ -51,10 +51,10 @@ usage as materialized (
       else 'billable' end as outcome
   from picked p
   left join metrics m on m.meter_id = p.meter_id and (p.only_metric is null or m.id = p.only_metric)
-  left join mappings g on g.source_id = p.source_id and g.subject = p.subject and g.superseded_at = 'infinity'
+  left join mappings g on g.source_id = p.source_id and g.subject = p.subject and g.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= g.starts_at and p.happened_at < g.ends_at
   left join subscriptions s on s.id = g.subscription_id and p.happened_at >= s.starts_at and p.happened_at < s.ends_at
-  left join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = 'infinity'
+  left join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= v.starts_at and p.happened_at < v.ends_at
   left join billing_periods b on b.cycle_id = s.cycle_id and p.happened_at >= b.starts_at and p.happened_at < b.ends_at
   cross join lateral (select {rules} as rule_id) r
@@ -82,7 +82,7 @@ healed as (
 excepted as (
   insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id, subject,
     happened_at, billing_period_id, quantity, waits_kind, waits_key, sentence, correlation_id)
-  select 'enrich', outcome, key16, '', metric_id, event_no >> {POSITION_BITS}, event_no & {(1 << POSITION_BITS) - 1}, event_no,
+  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS}, event_no & {(1 << POSITION_BITS) - 1}, event_no,
     source_id, event_id, subject, happened_at, billing_period_id, quantity,
     case when outcome <> 'quantity_missing' then waits_kind end, case when outcome <> 'quantity_missing' then waits_key end,
     case outcome when 'quantity_missing' then 'the event lacks what the metric counts'

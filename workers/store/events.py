@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from uuid import UUID
 
 import psycopg
 from sqlalchemy import Connection, text
@@ -31,7 +30,7 @@ class Candidate:
     """An event that passed every check but the one for duplicates; fields in the order of the staging table."""
 
     event_no: int
-    key16: UUID
+    key16: bytes
     payload_hash: bytes
     source_id: int
     meter_id: int
@@ -60,7 +59,10 @@ create temp table if not exists staging_events (
   event_no bigint, key16 uuid, payload_hash bytea, source_id integer, meter_id integer, meter_version_id integer,
   happened_at timestamptz, event_id text, subject text, data jsonb
 ) on commit delete rows"""
-_TYPES = ["int8", "uuid", "bytea", "int4", "int4", "int4", "timestamptz", "text", "text", "jsonb"]
+#: How psycopg writes each column. In COPY's binary form a uuid is its 16 bytes and a jsonb its text after a version
+#: byte, so both go as bytes: no object is made per value.
+_TYPES = ["int8", "bytea", "bytea", "int4", "int4", "int4", "timestamptz", "text", "text", "bytea"]
+_JSONB_VERSION = b"\x01"
 _KEYS = """insert into event_keys (key16, payload_hash, event_no, happened_at)
   select key16, payload_hash, event_no, happened_at from staging_events order by key16 on conflict do nothing"""
 _EVENTS = """insert into usage_events
@@ -115,4 +117,4 @@ def _copy(cursor: psycopg.Cursor[tuple[object, ...]], candidates: Sequence[Candi
         write = copy.write_row
         for c in candidates:
             write((c.event_no, c.key16, c.payload_hash, c.source_id, c.meter_id, c.meter_version_id,
-                   c.happened_at, c.event_id, c.subject, c.data))  # fmt: skip
+                   c.happened_at, c.event_id, c.subject, _JSONB_VERSION + c.data))  # fmt: skip

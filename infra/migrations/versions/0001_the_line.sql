@@ -41,20 +41,20 @@ create table contract_versions (
   contract_id   integer not null references contracts on delete restrict,
   version       integer not null check (version > 0),
   starts_at     timestamptz not null,
-  ends_at       timestamptz not null default 'infinity' check (ends_at > starts_at),
+  ends_at       timestamptz not null default '9999-12-31 00:00:00+00' check (ends_at > starts_at),
   recorded_at   timestamptz not null default now(),
   recorded_by   text not null,
-  superseded_at timestamptz not null default 'infinity',
+  superseded_at timestamptz not null default '9999-12-31 00:00:00+00',
   unique (contract_id, version)
 );
-create unique index contract_versions_in_force on contract_versions (contract_id, starts_at) where superseded_at = 'infinity';
+create unique index contract_versions_in_force on contract_versions (contract_id, starts_at) where superseded_at = '9999-12-31 00:00:00+00';
 create table subscriptions (
   id          integer generated always as identity primary key,
   ref         text not null unique check (length(ref) between 1 and 64),
   contract_id integer not null references contracts on delete restrict,
   cycle_id    integer not null references billing_cycles on delete restrict,
-  starts_at   timestamptz not null default '-infinity',
-  ends_at     timestamptz not null default 'infinity' check (ends_at > starts_at)
+  starts_at   timestamptz not null default '0001-01-01 00:00:00+00',
+  ends_at     timestamptz not null default '9999-12-31 00:00:00+00' check (ends_at > starts_at)
 );
 create index subscriptions_contract on subscriptions (contract_id);
 create index subscriptions_cycle on subscriptions (cycle_id);
@@ -81,7 +81,7 @@ create table meter_versions (
   dataschema   text not null default '',
   fields       jsonb not null,
   max_age_days integer not null default 400 check (max_age_days between 1 and 36525),
-  starts_at    timestamptz not null default '-infinity',
+  starts_at    timestamptz not null default '0001-01-01 00:00:00+00',
   recorded_at  timestamptz not null default now(),
   unique (meter_id, version),
   unique (meter_id, dataschema, starts_at)
@@ -103,21 +103,21 @@ create table exclusion_rules (
   metric_id  integer references metrics on delete restrict,   -- null: every metric of the meter
   conditions jsonb not null check (jsonb_typeof(conditions) = 'array'),   -- all must hold; none: always
   reason     text not null,
-  starts_at  timestamptz not null default '-infinity',
-  ends_at    timestamptz not null default 'infinity'
+  starts_at  timestamptz not null default '0001-01-01 00:00:00+00',
+  ends_at    timestamptz not null default '9999-12-31 00:00:00+00'
 );
 create table mappings (
   id              integer generated always as identity primary key,
   source_id       integer not null references sources on delete restrict,
   subject         text not null,
   subscription_id integer not null references subscriptions on delete restrict,
-  starts_at       timestamptz not null default '-infinity',
-  ends_at         timestamptz not null default 'infinity' check (ends_at > starts_at),
+  starts_at       timestamptz not null default '0001-01-01 00:00:00+00',
+  ends_at         timestamptz not null default '9999-12-31 00:00:00+00' check (ends_at > starts_at),
   recorded_at     timestamptz not null default now(),
   recorded_by     text not null,
-  superseded_at   timestamptz not null default 'infinity'
+  superseded_at   timestamptz not null default '9999-12-31 00:00:00+00'
 );
-create unique index mappings_in_force on mappings (source_id, subject, starts_at) where superseded_at = 'infinity';
+create unique index mappings_in_force on mappings (source_id, subject, starts_at) where superseded_at = '9999-12-31 00:00:00+00';
 create table prices (
   id                  integer generated always as identity primary key,
   contract_version_id integer not null references contract_versions on delete restrict,
@@ -133,7 +133,7 @@ create table tax_rates (
   category     text not null,
   rate         numeric not null check (rate >= 0),   -- percent
   starts_on    date not null,
-  ends_on      date not null default 'infinity' check (ends_on > starts_on),
+  ends_on      date not null default '9999-12-31' check (ends_on > starts_on),
   source       text not null,
   unique (jurisdiction, category, starts_on)
 );
@@ -420,7 +420,7 @@ create table number_series (
   legal_entity_id text not null references legal_entities on delete restrict,
   series          text not null,
   last_number     bigint not null default 0,
-  last_on         date not null default '-infinity',
+  last_on         date not null default '0001-01-01',
   primary key (legal_entity_id, series)
 );
 create table invoices (

@@ -1,0 +1,177 @@
+"""Intake: stores bodies exactly as received, many at once, and acknowledges them after the commit. It never parses."""
+
+import signal
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import pika
+import structlog
+from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+from pika.spec import Basic, BasicProperties
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from queues.contracts import Delivery
+from queues.settings import Settings, settings
+from queues.telemetry import configure
+from queues.topology import INTAKE_QUEUE
+from workers.step import publish
+from workers.store import receipts
+from workers.store.database import engine
+
+log = structlog.get_logger(__name__)
+
+#: While the database or RabbitMQ is away, this long between two looks.
+AGAIN_S = 1.0
+#: AMQP properties kept beside each body.
+KEPT = ("content_type", "content_encoding", "message_id", "correlation_id", "user_id", "app_id", "type", "timestamp", "headers")
+
+
+def properties_of(method: Basic.Deliver, properties: BasicProperties) -> dict[str, Any]:
+    """What AMQP said of a body, as it is kept beside it."""
+    kept = {name: getattr(properties, name) for name in KEPT if getattr(properties, name) is not None}
+    return {**kept, "exchange": method.exchange, "routing_key": method.routing_key}
+
+
+class Intake:
+    """One consumer with one buffer: what is in the buffer is not yet acknowledged, so nothing of it can be lost."""
+
+    def __init__(self, url: str, limits: Settings) -> None:
+        self._url = url
+        self._limits = limits
+        self._connection: SelectConnection | None = None
+        self._channel: Channel | None = None
+        self._consumer: str | None = None
+        self._buffer: list[Delivery] = []
+        self._bytes = 0
+        self._last_tag = 0
+        self._timer: object | None = None
+        self._is_stopping = False
+
+    def run(self) -> None:
+        """Consume until `stop`; reconnects for ever, since a broker that is away comes back."""
+        while not self._is_stopping:
+            self._forget()
+            self._connection = SelectConnection(
+                pika.URLParameters(self._url),
+                on_open_callback=self._opened,
+                on_open_error_callback=lambda _connection, error: self._lost(error),
+                on_close_callback=lambda _connection, error: self._lost(error),
+            )
+            self._connection.ioloop.start()
+            if not self._is_stopping:
+                _pause(AGAIN_S)
+
+    def stop(self, *_signal: object) -> None:
+        """Store what is buffered, then leave; a second call leaves at once and RabbitMQ gives the rest to another."""
+        if self._connection is None or self._is_stopping:
+            sys.exit(0)
+        self._is_stopping = True
+        self._connection.ioloop.add_callback_threadsafe(self._leave)
+
+    def _leave(self) -> None:
+        self._flush()
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+        elif self._connection is not None:
+            self._connection.ioloop.stop()
+
+    def _opened(self, connection: SelectConnection) -> None:
+        connection.channel(on_open_callback=self._consume)
+
+    def _consume(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_on_close_callback(lambda _channel, error: self._channel_lost(error))
+        channel.basic_qos(prefetch_count=2 * self._limits.intake_bodies_max)
+        channel.queue_declare(INTAKE_QUEUE, passive=True, callback=lambda _ok: self._start(channel))
+
+    def _start(self, channel: Channel) -> None:
+        self._consumer = channel.basic_consume(INTAKE_QUEUE, self._received)
+        log.info("intake consumes", queue=INTAKE_QUEUE)
+
+    def _received(self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
+        if channel is not self._channel:
+            return
+        self._buffer.append(Delivery(body, properties_of(method, properties)))
+        self._bytes += len(body)
+        self._last_tag = method.delivery_tag
+        if len(self._buffer) >= self._limits.intake_bodies_max or self._bytes >= self._limits.intake_bytes_max:
+            self._flush()
+        elif self._timer is None:
+            self._timer = self._later(self._limits.intake_wait_s, self._flush)
+
+    def _flush(self) -> None:
+        """Store the buffer as one receipt and acknowledge it; with the database away, stop consuming and try again."""
+        self._timer = None
+        if not self._buffer or self._channel is None or not self._channel.is_open:
+            return
+        try:
+            with engine().begin() as conn:
+                hints = receipts.store(conn, INTAKE_QUEUE, self._buffer)
+        except (DBAPIError, PoolTimeout) as error:
+            self._wait_for_database(error)
+            return
+        self._channel.basic_ack(self._last_tag, multiple=True)
+        self._buffer, self._bytes = [], 0
+        self._resume()
+        publish(hints)
+
+    def _wait_for_database(self, error: Exception) -> None:
+        if self._consumer is not None and self._channel is not None:
+            log.warning("database away: intake stops consuming", reason=type(error).__name__, held=len(self._buffer))
+            self._channel.basic_cancel(self._consumer)
+            self._consumer = None
+        if not self._is_stopping:
+            self._timer = self._later(AGAIN_S, self._flush)
+
+    def _resume(self) -> None:
+        if self._consumer is None and self._channel is not None and not self._is_stopping:
+            self._start(self._channel)
+
+    def _later(self, delay_s: float, act: Callable[[], None]) -> object:
+        assert self._connection is not None
+        return self._connection.ioloop.call_later(delay_s, act)
+
+    def _channel_lost(self, error: BaseException) -> None:
+        """Drop the buffer: the broker delivers it again, and its tags mean nothing on the next channel."""
+        log.warning("channel lost", reason=str(error), dropped=len(self._buffer))
+        self._forget()
+        if self._connection is not None and self._connection.is_open:
+            self._connection.close()
+
+    def _lost(self, error: BaseException | str) -> None:
+        if not self._is_stopping:
+            log.warning("connection lost", reason=str(error), dropped=len(self._buffer))
+        self._forget()
+        if self._connection is not None:
+            self._connection.ioloop.stop()
+
+    def _forget(self) -> None:
+        self._buffer, self._bytes, self._last_tag = [], 0, 0
+        self._channel, self._consumer, self._timer = None, None, None
+
+
+def _pause(pause_s: float) -> None:
+    """Wait in a way that a signal ends at once."""
+    until = monotonic() + pause_s
+    while (rest := until - monotonic()) > 0:
+        signal.sigtimedwait([], rest)
+
+
+def main() -> None:
+    """Run intake until SIGTERM or SIGINT."""
+    configure(settings())
+    url = settings().amqp_url
+    if url is None:
+        sys.exit("intake needs TALLYLINE_AMQP_URL; the embedded run stores what `tallyline send` gives it")
+    intake = Intake(url.get_secret_value(), settings())
+    signal.signal(signal.SIGTERM, intake.stop)
+    signal.signal(signal.SIGINT, intake.stop)
+    intake.run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Notices: what is owed to whom, written with the fact itself and sent by `notify`."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from queues.topology import refusal_key
+
+if TYPE_CHECKING:
+    from workers.sift import Refused
+
+_encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
+_INSERT = text("""
+insert into notices (exchange, routing_key, key, body)
+select :exchange, * from unnest(cast(:routing_keys as text[]), cast(:keys as text[]), cast(:bodies as jsonb[])) order by 2
+on conflict (key) do nothing
+""")
+
+
+def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: datetime) -> None:
+    """Owe the producers a notice for each refusal: code, field and event id, keyed by user and source."""
+    bodies = [_refusal(each, occurred_at) for each in refused]
+    conn.execute(
+        _INSERT,
+        {
+            "exchange": "refusals",
+            "routing_keys": [refusal_key(each.user or "unknown", str(each.refusal.event.get("source", ""))) for each in refused],
+            "keys": [f"receipt/{each.receipt_id}/refusal/{each.position}" for each in refused],
+            "bodies": [_encode(body).decode() for body in bodies],
+        },
+    )
+
+
+def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, object]:
+    return {
+        "specversion": "1.0",
+        "id": f"refusal/{each.receipt_id}/{each.position}",
+        "source": "/tallyline",
+        "type": "tallyline.usage.refused",
+        "subject": each.refusal.event.get("id"),
+        "time": occurred_at.isoformat(),
+        "datacontenttype": "application/json",
+        "data": {
+            "code": each.refusal.code,
+            "field": each.refusal.field,
+            "sentence": each.refusal.sentence,
+            "event_id": each.refusal.event.get("id"),
+            "source": each.refusal.event.get("source"),
+        },
+    }

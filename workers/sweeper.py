@@ -1,0 +1,156 @@
+"""The sweeper: hints what is due and forgotten, shows dead rows in the console, and takes resolved ones out of it."""
+
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection, text
+
+
+from queues.broker import broker
+from queues.publishing import NotPublished
+from queues.settings import settings
+from queues.topology import queue_name
+from queues.work import Hintable
+from workers.step import publish
+from workers.store.database import engine
+
+log = structlog.get_logger(__name__)
+
+#: Rows hinted in one sweep of one queue, and dead rows shown; the next sweep goes on.
+ROWS_MAX = 20_000
+SHOWN_MAX = 200
+
+_LAGGING = text("""
+select step, lane, connection_id, count(*) as due from work
+where state = 'ready' and due_at <= now() and (lease_until is null or lease_until < now())
+group by step, lane, connection_id order by step, lane, connection_id
+""")
+#: A row whose due time has just come is hinted at once; after that the rests double from 2 s to 300 s.
+_STALE = """
+  state = 'ready' and due_at <= now() and (lease_until is null or lease_until < now())
+  and (hinted_at < due_at or hinted_at < now() - make_interval(secs => least(300, power(2, least(hints, 9)))))
+"""
+_HINT = text(f"""
+update work set hinted_at = now(), hints = least(hints + 1, 100)
+where id in (select id from work where step = :step and lane = :lane and connection_id is not distinct from :connection_id
+  and (:at_once or ({_STALE})) and state = 'ready' and due_at <= now() and (lease_until is null or lease_until < now())
+  order by due_at, id limit :rows for update skip locked)
+returning id, weight, correlation_id
+""")  # noqa: S608 -- constants of this module
+
+
+def sweep(*, at_once: bool = False) -> int:
+    """Hint due rows whose hint is old, `at_once` all due rows; returns how many rows were hinted.
+
+    A queue that still holds as many hints as its due rows need is left alone: a backlog is not hinted over and over.
+    """
+    with engine().connect() as conn:
+        lagging = conn.execute(_LAGGING).all()
+    hinted = 0
+    for row in lagging:
+        queue = queue_name(row.step, row.lane, row.connection_id)
+        look = broker().look(queue)
+        if not at_once and look is not None and look.ready * settings().hint_rows_max >= row.due:
+            continue
+        with engine().begin() as conn:
+            rows = _hint(conn, row.step, queue, row.lane, row.connection_id, at_once=at_once)
+        publish(rows)
+        hinted += len(rows)
+    return hinted
+
+
+def _hint(  # noqa: PLR0913 -- a queue is named by all of these
+    conn: Connection, step: str, queue: str, lane: str, connection_id: str | None, *, at_once: bool
+) -> list[Hintable]:
+    values = {"step": step, "lane": lane, "connection_id": connection_id, "at_once": at_once, "rows": ROWS_MAX}
+    found = conn.execute(_HINT, values).all()
+    return sorted((Hintable(row.id, step, queue, row.weight, row.correlation_id) for row in found), key=lambda row: row.id)
+
+
+def show_dead() -> int:
+    """Publish dead rows that nobody sees yet to their `.XQ`, at least once; returns how many."""
+    with engine().begin() as conn:
+        dead = conn.execute(
+            text("""select w.id, w.step, w.lane, w.connection_id, w.subject, w.attempts, w.outcome, w.error, w.correlation_id,
+                 x.money_at_risk, x.currency from work w left join exceptions x on x.work_id = w.id and x.state = 'open'
+                 where w.state = 'dead' and w.shown_at is null order by w.id limit :rows for update of w skip locked"""),
+            {"rows": SHOWN_MAX},
+        ).all()
+        for row in dead:
+            headers = {
+                "code": row.outcome,
+                "error": row.error,
+                "subject": row.subject,
+                "attempts": row.attempts,
+                "correlation_id": row.correlation_id,
+                "money_at_risk": None if row.money_at_risk is None else f"{row.money_at_risk} {row.currency}",
+                "runbook": f"infra/runbooks/{row.outcome}.md",
+            }
+            broker().publish_dead(
+                queue_name(row.step, row.lane, row.connection_id),
+                row.id,
+                headers={name: value for name, value in headers.items() if value is not None},
+            )
+        conn.execute(
+            text("update work set shown_at = now() where id = any(cast(:ids as bigint[]))"), {"ids": [row.id for row in dead]}
+        )
+    return len(dead)
+
+
+def hide_resolved() -> int:
+    """Take rows that are no longer dead out of their `.XQ`; returns how many."""
+    with engine().begin() as conn:
+        resolved = conn.execute(
+            text("""select id, step, lane, connection_id from work where state <> 'dead' and shown_at is not null
+                 order by id limit :rows for update skip locked"""),
+            {"rows": SHOWN_MAX},
+        ).all()
+        queues: dict[str, list[int]] = {}
+        for row in resolved:
+            queues.setdefault(queue_name(row.step, row.lane, row.connection_id), []).append(row.id)
+        for queue, ids in queues.items():
+            broker().remove_dead(queue, ids)
+        conn.execute(
+            text("update work set shown_at = null where id = any(cast(:ids as bigint[]))"),
+            {"ids": [row.id for row in resolved]},
+        )
+    return len(resolved)
+
+
+def tick() -> None:
+    """One round of all three; what RabbitMQ does not take now is taken by the next round."""
+    try:
+        sweep()
+        show_dead()
+        hide_resolved()
+    except NotPublished as error:
+        log.warning("sweep cut short", reason=str(error))
+
+
+def purge(*, days: int = 7, rows: int = 10_000) -> int:
+    """Move done rows older than `days` to the history, none before every period it may have fed is closed."""
+    with engine().begin() as conn:
+        moved = conn.execute(
+            text("""with open_since as (
+                   select coalesce(min(b.created_at), now()) as at from batches b
+                   where exists (select from attributions a join billing_periods p on p.id = a.billing_period_id
+                     where a.batch_no = b.id and not exists (select from billing_runs r
+                       where r.billing_period_id = p.id and r.stage = 'closed'))),
+                 gone as (delete from work where id in (select id from work where state = 'done'
+                   and done_at < now() - make_interval(days => :days) and done_at < (select at from open_since)
+                   and shown_at is null order by id limit :rows for update skip locked) returning *)
+                 insert into work_history select * from gone returning id"""),
+            {"days": days, "rows": rows},
+        ).all()
+    return len(moved)
+
+
+def due_work(conn: Connection) -> Sequence[tuple[str, str, int, float]]:
+    """(step, lane, due rows, age of the oldest in seconds): the backlog that scaling follows."""
+    found = conn.execute(
+        text("""select step, lane, count(*), extract(epoch from now() - min(due_at))::float8 from work
+             where state = 'ready' and due_at <= now() group by step, lane order by step, lane""")
+    )
+    return [tuple(row) for row in found]  # type: ignore[misc]
+
+

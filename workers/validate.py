@@ -1,0 +1,17 @@
+"""The step `validate`: from bodies as they came to usage events that count once."""
+
+from workers.admitting import admit, refuse, record
+from workers.sift import sift
+from workers.step import step
+from workers.store import receipts
+from workers.unit import Unit
+
+
+@step("validate")
+def validate(unit: Unit) -> None:
+    """Accept what is new and well formed, count duplicates, refuse the rest with a reason each."""
+    batch = receipts.load(unit.conn, [ready.subject_id for ready in unit.ready])
+    sifted = sift(unit.conn, batch, now=unit.now)
+    admit(unit.conn, sifted)
+    refuse(unit, sifted)
+    record(unit, sifted)
