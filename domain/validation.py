@@ -61,12 +61,16 @@ def version_for(versions: Sequence[MeterVersion], *, dataschema: str, happened_a
     return max(fitting, key=lambda each: (each.starts_at, each.version), default=None)
 
 
-def objection(version: MeterVersion, data: Mapping[str, object], *, happened_at: datetime, now: datetime) -> Refused | None:
+def objection(
+    version: MeterVersion, data: Mapping[str, object], *, happened_at: datetime, now: datetime
+) -> Refused | None:
     """The first thing that is wrong with an event, or None if it is taken."""
     if happened_at > now + SKEW_MAX:
         return Refused("time_in_future", "time", f"{happened_at.isoformat()} is more than {SKEW_MAX} ahead of us")
     if happened_at < now - timedelta(days=version.max_age_days):
-        return Refused("time_too_old", "time", f"{happened_at.isoformat()} is more than {version.max_age_days} days ago")
+        return Refused(
+            "time_too_old", "time", f"{happened_at.isoformat()} is more than {version.max_age_days} days ago"
+        )
     for field in version.fields:
         value = data.get(field.name)
         if value is None:

@@ -8,10 +8,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
-from typing_extensions import NotRequired, TypedDict
+from typing_extensions import TypedDict
 
 from domain.canonical import NumberOutOfBounds, normal_number
 from domain.errors import Rejection
@@ -104,14 +104,18 @@ _long_number = re.compile(rb"[0-9]{%d}" % INTEGER_LENGTH_MAX)
 
 def _json(body: bytes) -> object:
     if len(body) > BODY_BYTES_MAX:
-        raise _Unreadable("body_too_large", "", f"the body has {len(body)} bytes, at most {BODY_BYTES_MAX}: send smaller batches")
+        raise _Unreadable(
+            "body_too_large", "", f"the body has {len(body)} bytes, at most {BODY_BYTES_MAX}: send smaller batches"
+        )
     decoder = _careful_decoder if _long_number.search(body) else _decoder
     try:
         return decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _Unreadable("body_unreadable", "", f"the body is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:
-        raise _Unreadable("body_unreadable", "", f"the body is not JSON at character {error.pos}: {error.msg}") from None
+        raise _Unreadable(
+            "body_unreadable", "", f"the body is not JSON at character {error.pos}: {error.msg}"
+        ) from None
     except RecursionError:
         raise _Unreadable("body_unreadable", "", "the body is nested too deeply to be read") from None
 

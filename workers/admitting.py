@@ -1,9 +1,8 @@
 """How `validate` saves what it sifted: events, refusals with a notice to their producers, and what each receipt held."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from datetime import timedelta
-
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -40,10 +39,10 @@ def admit(conn: Connection, sifted: Sifted) -> None:
     totals.add_counts(conn, "parsed", _parsed(sifted, candidates.values()))
 
 
-def _parsed(sifted: Sifted, accepted: "Sequence[Candidate] | object") -> Counter[Hour]:
+def _parsed(sifted: Sifted, accepted: Iterable[Candidate]) -> Counter[Hour]:
     """All events whose source and hour are known: accepted, duplicate, and refused after that point."""
     parsed = Counter(sifted.duplicates)
-    parsed.update((each.source_id, hour_of(each.happened_at)) for each in accepted)  # type: ignore[attr-defined]
+    parsed.update((each.source_id, hour_of(each.happened_at)) for each in accepted)
     parsed.update(
         (each.source_id, hour_of(each.happened_at)) for each in sifted.refused if each.source_id and each.happened_at
     )
@@ -86,7 +85,9 @@ def refuse(unit: Unit, sifted: Sifted) -> None:
 
 
 def _refused_hours(sifted: Sifted) -> Counter[Hour]:
-    return Counter((each.source_id, hour_of(each.happened_at)) for each in sifted.refused if each.source_id and each.happened_at)
+    return Counter(
+        (each.source_id, hour_of(each.happened_at)) for each in sifted.refused if each.source_id and each.happened_at
+    )
 
 
 def _exception(refused: Refused) -> NewException:

@@ -16,7 +16,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from queues.contracts import Delivery
 from queues.settings import Settings, settings
-from queues.telemetry import configure
 from queues.topology import INTAKE_QUEUE
 from workers.step import publish
 from workers.store import receipts
@@ -27,7 +26,17 @@ log = structlog.get_logger(__name__)
 #: While the database or RabbitMQ is away, this long between two looks.
 AGAIN_S = 1.0
 #: AMQP properties kept beside each body.
-KEPT = ("content_type", "content_encoding", "message_id", "correlation_id", "user_id", "app_id", "type", "timestamp", "headers")
+KEPT = (
+    "content_type",
+    "content_encoding",
+    "message_id",
+    "correlation_id",
+    "user_id",
+    "app_id",
+    "type",
+    "timestamp",
+    "headers",
+)
 
 
 def properties_of(method: Basic.Deliver, properties: BasicProperties) -> dict[str, Any]:
@@ -163,7 +172,6 @@ def _pause(pause_s: float) -> None:
 
 def main() -> None:
     """Run intake until SIGTERM or SIGINT."""
-    configure(settings())
     url = settings().amqp_url
     if url is None:
         sys.exit("intake needs TALLYLINE_AMQP_URL; the embedded run stores what `tallyline send` gives it")

@@ -145,7 +145,9 @@ def _candidate(raw: _Raw, envelope: Envelope, known: Register, now: datetime) ->
     if source is None:
         return _refusal(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
     if raw.user not in source.users:
-        return _refusal(envelope, "source_not_allowed", "source", f"user {raw.user!r} may not send for {envelope['source']!r}")
+        return _refusal(
+            envelope, "source_not_allowed", "source", f"user {raw.user!r} may not send for {envelope['source']!r}"
+        )
     versions = known.meters.get(envelope["type"])
     if versions is None:
         return _refusal(envelope, "meter_unknown", "type", f"no meter is called {envelope['type']!r}")
@@ -154,7 +156,9 @@ def _candidate(raw: _Raw, envelope: Envelope, known: Register, now: datetime) ->
         dataschema, subject = envelope.get("dataschema", ""), envelope.get("subject", "")
         version = version_for(versions, dataschema=dataschema, happened_at=happened_at)
         if version is None:
-            return _refusal(envelope, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}")
+            return _refusal(
+                envelope, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}"
+            )
         refused = objection(version, envelope["data"], happened_at=happened_at, now=now)
         if refused is not None:
             return _refusal(envelope, refused.code, refused.field, refused.sentence)
@@ -222,7 +226,12 @@ def _refuse(
     sifted.tallies[raw.receipt_id].refused += 1
     sifted.refused.append(
         Refused(
-            raw.receipt_id, raw.position, UUID(bytes=key), digest, refusal, raw.user,
+            raw.receipt_id,
+            raw.position,
+            UUID(bytes=key),
+            digest,
+            refusal,
+            raw.user,
             source_id=candidate.source_id if candidate else source_id,
             happened_at=candidate.happened_at if candidate else None,
         )  # fmt: skip

@@ -70,7 +70,8 @@ def _actor(name: str, run: Run, body: Callable[..., None]) -> Actor:
         perform(name, ids, is_redelivered=redelivered())
 
     act.__doc__ = body.__doc__
-    return dramatiq.actor(act, actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS)
+    declare = dramatiq.actor(actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS)
+    return declare(act)
 
 
 def perform(name: str, ids: Sequence[int], *, is_redelivered: bool = False) -> None:
@@ -100,6 +101,7 @@ def _is_to_start(name: str, work_id: int) -> bool:
 def _attempt(name: str, ids: Sequence[int]) -> None:
     """Run the rows together; if that fails and there are several, each by itself, so a bad row harms no other."""
     started = monotonic()
+    outcome: str
     try:
         _runs[name](name, ids)
     except Snooze as snooze:

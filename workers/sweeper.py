@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import Connection, text
 
-
 from queues.broker import broker
 from queues.publishing import NotPublished
 from queues.settings import settings
@@ -64,7 +63,9 @@ def _hint(  # noqa: PLR0913 -- a queue is named by all of these
 ) -> list[Hintable]:
     values = {"step": step, "lane": lane, "connection_id": connection_id, "at_once": at_once, "rows": ROWS_MAX}
     found = conn.execute(_HINT, values).all()
-    return sorted((Hintable(row.id, step, queue, row.weight, row.correlation_id) for row in found), key=lambda row: row.id)
+    return sorted(
+        (Hintable(row.id, step, queue, row.weight, row.correlation_id) for row in found), key=lambda row: row.id
+    )
 
 
 def show_dead() -> int:
@@ -92,7 +93,8 @@ def show_dead() -> int:
                 headers={name: value for name, value in headers.items() if value is not None},
             )
         conn.execute(
-            text("update work set shown_at = now() where id = any(cast(:ids as bigint[]))"), {"ids": [row.id for row in dead]}
+            text("update work set shown_at = now() where id = any(cast(:ids as bigint[]))"),
+            {"ids": [row.id for row in dead]},
         )
     return len(dead)
 
@@ -151,6 +153,4 @@ def due_work(conn: Connection) -> Sequence[tuple[str, str, int, float]]:
         text("""select step, lane, count(*), extract(epoch from now() - min(due_at))::float8 from work
              where state = 'ready' and due_at <= now() group by step, lane order by step, lane""")
     )
-    return [tuple(row) for row in found]  # type: ignore[misc]
-
-
+    return [(row[0], row[1], row[2], row[3]) for row in found]

@@ -1,6 +1,6 @@
 """The step `validate`: from bodies as they came to usage events that count once."""
 
-from workers.admitting import admit, refuse, record
+from workers.admitting import admit, record, refuse
 from workers.sift import sift
 from workers.step import step
 from workers.store import receipts

@@ -31,7 +31,7 @@ insert into aggregate_values (aggregate_id, value, n)
 select d.id, b.value, sum(b.sign) from batch b join added d using ({_KEY}) where b.value is not null
 group by 1, 2 order by 1, 2
 on conflict (aggregate_id, value) do update set n = aggregate_values.n + excluded.n
-""")  # noqa: S608 -- constants of this module
+""")
 #: A value whose additions and removals cancel does not exist.
 _CANCELLED = text(f"""
 delete from aggregate_values v using (
@@ -41,12 +41,12 @@ delete from aggregate_values v using (
     where a.batch_no = any(cast(:batches as bigint[])) and a.sign < 0 and a.value is not null) b
   join aggregates g using ({_KEY})) gone
 where v.aggregate_id = gone.id and v.value = gone.value and v.n = 0
-""")  # noqa: S608 -- constants of this module
+""")
 _TOTALS = text(f"""
 insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
 select 'aggregated', source_id, metric_id, hour, sum(sign), sum(sign * quantity), sum(sign * {HASH.format("event_no")})
 from attributions where batch_no = any(cast(:batches as bigint[])) group by source_id, metric_id, hour
-""")  # noqa: S608 -- constants of this module
+""")
 
 
 def aggregate(conn: Connection, batches: Sequence[int]) -> list[int]:

@@ -28,7 +28,9 @@ _FROM_PARKED = """
   join usage_events e on e.event_no = x.event_no and e.happened_at = x.happened_at
 """
 #: A subject may be long; a key of work may not. `waits_key` below and `mapping_key` spell it the same way.
-_MAPPING_KEY = """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
+_MAPPING_KEY = (
+    """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
+)
 
 _USAGE = """
 with picked as ({picked}),

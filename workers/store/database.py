@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic import command
@@ -68,7 +69,7 @@ def snapshot() -> Iterator[Connection]:
         yield conn
 
 
-def raw(conn: Connection) -> psycopg.Connection[object]:
+def raw(conn: Connection) -> psycopg.Connection[Any]:
     """The psycopg connection below `conn`, for COPY; it stays in the same transaction."""
     driver = conn.connection.driver_connection
     assert isinstance(driver, psycopg.Connection)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 import psycopg
 from sqlalchemy import Connection, text
@@ -103,15 +104,17 @@ def accept(conn: Connection, candidates: Sequence[Candidate]) -> list[Known]:
         known: list[Known] = []
         if inserted < len(candidates):
             cursor.execute(_KNOWN)
-            known = [Known(*row) for row in cursor.fetchall()]
+            known = [Known(number, first, is_same) for number, first, is_same in cursor.fetchall()]
             cursor.execute("delete from staging_events where event_no = any(%s)", [[each.event_no for each in known]])
         cursor.execute(_EVENTS)
         if cursor.rowcount != inserted or inserted + len(known) != len(candidates):
-            raise EventsUnbalanced(f"{len(candidates)} candidates, {inserted} keys, {cursor.rowcount} events, {len(known)} known")
+            raise EventsUnbalanced(
+                f"{len(candidates)} candidates, {inserted} keys, {cursor.rowcount} events, {len(known)} known"
+            )
     return known
 
 
-def _copy(cursor: psycopg.Cursor[tuple[object, ...]], candidates: Sequence[Candidate]) -> None:
+def _copy(cursor: psycopg.Cursor[Any], candidates: Sequence[Candidate]) -> None:
     with cursor.copy("copy staging_events from stdin (format binary)") as copy:
         copy.set_types(_TYPES)
         write = copy.write_row

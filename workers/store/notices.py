@@ -27,7 +27,9 @@ def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: dat
         _INSERT,
         {
             "exchange": "refusals",
-            "routing_keys": [refusal_key(each.user or "unknown", str(each.refusal.event.get("source", ""))) for each in refused],
+            "routing_keys": [
+                refusal_key(each.user or "unknown", str(each.refusal.event.get("source", ""))) for each in refused
+            ],
             "keys": [f"receipt/{each.receipt_id}/refusal/{each.position}" for each in refused],
             "bodies": [_encode(body).decode() for body in bodies],
         },

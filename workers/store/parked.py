@@ -34,7 +34,9 @@ def wake(conn: Connection, waits: Sequence[tuple[str, str]], *, correlation_id: 
         {"kinds": [kind for kind, _ in waits], "keys": [key for _, key in waits]},
     ).all()
     rows = [
-        NewWork("enrich", f"parked/{row.kind}/{row.key}", correlation_id, revision=row.revision, weight=min(row.n, 5_000))
+        NewWork(
+            "enrich", f"parked/{row.kind}/{row.key}", correlation_id, revision=row.revision, weight=min(row.n, 5_000)
+        )
         for row in found
         if row.n
     ]

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from domain.errors import Rejection
-from domain.periods import MonthlyCycle
+from domain.periods import BillingPeriod, MonthlyCycle
 
 #: Periods made at once; a gap of more means a time that no acceptance rule would have let through.
 PERIODS_MAX = 1_300
@@ -21,7 +21,7 @@ def ensure(conn: Connection, cycle_id: int, first_at: datetime, last_at: datetim
     """Make the periods of the cycle that contain the two instants, and those between."""
     zone = conn.execute(text("select zone from billing_cycles where id = :id"), {"id": cycle_id}).scalar_one()
     cycle = MonthlyCycle(zone)
-    made = []
+    made: list[BillingPeriod] = []
     for period in cycle.periods_from(cycle.period_at(first_at).days.first_on):
         if period.starts_at > last_at:
             break

@@ -28,5 +28,7 @@ def beyond(conn: Connection, by_source: Mapping[int, Sequence[Candidate]]) -> It
     for row in taken:
         over = min(max(row.events - row.quota, 0), len(by_source[row.source_id]))
         for candidate in by_source[row.source_id][len(by_source[row.source_id]) - over :]:
-            sentence = f"the source may send {row.quota} events an hour: ask its owner for more, or send later under a new id"
+            sentence = (
+                f"the source may send {row.quota} events an hour: ask its owner for more, or send later under a new id"
+            )
             yield candidate, Refusal("quota_exceeded", "source", sentence, {"id": candidate.event_id})

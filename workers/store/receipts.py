@@ -33,7 +33,9 @@ def store(conn: Connection, queue: str, deliveries: Sequence[Delivery], *, lane:
         {
             "queue": queue,
             "bodies": [delivery.body for delivery in deliveries],
-            "properties": _encode([delivery.properties for delivery in deliveries]).decode().replace("\\u0000", "\\ufffd"),
+            "properties": _encode([delivery.properties for delivery in deliveries])
+            .decode()
+            .replace("\\u0000", "\\ufffd"),
             "bytes": size,
         },
     ).scalar_one()
@@ -49,6 +51,8 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Receipt]:
         {"ids": list(ids)},
     )
     return [
-        Receipt(row.id, row.queue, tuple(Delivery(bytes(b), p) for b, p in zip(row.bodies, row.properties, strict=True)))
+        Receipt(
+            row.id, row.queue, tuple(Delivery(bytes(b), p) for b, p in zip(row.bodies, row.properties, strict=True))
+        )
         for row in found
     ]

@@ -34,7 +34,12 @@ def sql_of_rules(conn: Connection) -> tuple[str, dict[str, Any]]:
 
 def _arm(rule: Any, values: dict[str, Any]) -> str:
     name = f"r{rule.id}"
-    values |= {f"{name}_meter": rule.meter_id, f"{name}_starts": rule.starts_at, f"{name}_ends": rule.ends_at, name: rule.id}
+    values |= {
+        f"{name}_meter": rule.meter_id,
+        f"{name}_starts": rule.starts_at,
+        f"{name}_ends": rule.ends_at,
+        name: rule.id,
+    }
     tests = [f"p.meter_id = :{name}_meter", f"p.happened_at >= :{name}_starts", f"p.happened_at < :{name}_ends"]
     if rule.metric_id is not None:
         values[f"{name}_metric"] = rule.metric_id

@@ -1,6 +1,7 @@
 """Control totals: count, sum and hash per source, metric and hour at each hop, written by the steps themselves."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from sqlalchemy import Connection, text
 
@@ -11,7 +12,7 @@ _ACCEPTED = text(f"""
 insert into control_totals (hop, source_id, hour, events, quantity, hash)
 select 'accepted', source_id, date_trunc('hour', happened_at), count(*), count(*), sum({HASH.format("event_no")})
 from staging_events group by 1, 2, 3
-""")  # noqa: S608 -- a constant of this module
+""")
 
 
 def add_accepted(conn: Connection) -> None:
@@ -19,7 +20,7 @@ def add_accepted(conn: Connection) -> None:
     conn.execute(_ACCEPTED)
 
 
-def add_counts(conn: Connection, hop: str, counts: Mapping[tuple[int, object], int]) -> None:
+def add_counts(conn: Connection, hop: str, counts: Mapping[tuple[int, datetime], int]) -> None:
     """Add events that have no number yet, by (source, hour): parsed, duplicate, refused."""
     if not counts:
         return
