@@ -210,6 +210,9 @@ account_parked high
 posting_rejected high
     The ERP refused the document.
     Read the ERP's reason, correct master data, then replay.
+erp_unreadable high
+    What the ERP holds, or how its connection is set up, cannot be understood.
+    Look at what is named; correct the connection's settings or the ERP, then replay.
 posting_unknown high
     It is not known whether the ERP booked the document, and its key cannot be looked up there.
     Look in the ERP and record what is there.

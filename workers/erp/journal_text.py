@@ -1,0 +1,162 @@
+"""One document as plain-text accounting (hledger's journal format), and back again from nothing but the text."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Final
+from urllib.parse import quote, unquote
+
+from domain.errors import Rejection
+from domain.money import Currency, Money, total
+from workers.erp.protocol import Document, DocumentLine, ErpUnreadable, Leg, ReadBack, Totals
+
+#: The first line of every document; a later format has a higher number and is read beside this one.
+MARK: Final = "; tallyline document 1"
+
+#: What needs no escape in a payee besides letters and digits: only `;`, `|` and the line's end mean something there.
+PAYEE_SAFE: Final = " ,()&'/+"
+
+_ENTRY = re.compile(r"(?P<posting_on>\d{4}-\d{2}-\d{2}) \((?P<number>[^()]*)\) .*")
+_TAG = re.compile(r"    ; (?P<name>[a-z0-9-]+): (?P<value>.*)")
+_LEG = re.compile(r"    (?P<account>\S.*?)  +(?P<amount>\S+ [A-Z]{3})")
+_AMOUNT = re.compile(r"(?P<amount>-?\d+(?:\.\d+)?) (?P<currency>[A-Z]{3})")
+_LINE = re.compile(r"line-(?P<position>[1-9]\d*)")
+#: A space is kept only between two other characters; two of them would end an account name.
+_LOOSE_SPACE = re.compile(r"^ | $|(?<= ) ")
+
+
+def escaped(words: str, *, keep: str = " ") -> str:
+    """The words in ASCII without a character that means something in a journal; `unescaped` gives them back.
+
+    ASCII, since hledger reads a file in whatever encoding its own environment names.
+    """
+    return _LOOSE_SPACE.sub("%20", quote(words, safe=keep))
+
+
+def unescaped(words: str) -> str:
+    """The words that `escaped` was given."""
+    return unquote(words, errors="strict")
+
+
+def escaped_account(ledger_account: str) -> str:
+    """A ledger account as an account name of a journal; colons keep their meaning: a level below."""
+    return ":".join(escaped(part) if part else "%" for part in ledger_account.split(":"))
+
+
+def unescaped_account(name: str) -> str:
+    """The ledger account that `escaped_account` was given."""
+    return ":".join("" if part == "%" else unescaped(part) for part in name.split(":"))
+
+
+def amount_text(money: Money) -> str:
+    """The exact amount with its currency, at least its minor units shown: `-12.50 EUR`."""
+    shown = money.rounded() if money.is_rounded else money
+    return f"{shown.to_text()} {money.currency.code}"
+
+
+def commodity_text(currency: Currency) -> str:
+    """The declaration that makes hledger show the currency with its minor units."""
+    return f"commodity 1000.{'0' * currency.minor_units} {currency.code}\n"
+
+
+def document_text(document: Document) -> str:
+    """The document as one transaction, every amount in it exact; the same document always gives the same text."""
+    accounts = sorted({escaped_account(leg.ledger_account) for leg in document.legs})
+    payee = escaped(document.account_name, keep=PAYEE_SAFE)
+    entry = f"{document.posting_on} ({escaped(document.number)}) {payee} | {document.kind}"
+    rows = [
+        MARK,
+        "decimal-mark .",
+        *(f"account {account}" for account in accounts),
+        "",
+        entry,
+        *(f"    ; {name}: {value}" for name, value in _tags(document)),
+        *(f"    {escaped_account(leg.ledger_account)}  {amount_text(leg.amount)}" for leg in document.legs),
+    ]
+    return "\n".join(rows) + "\n"
+
+
+def _tags(document: Document) -> Iterator[tuple[str, str]]:
+    totals = document.totals
+    yield "external-key", document.key
+    yield "kind", document.kind
+    yield "legal-entity", escaped(document.legal_entity_id)
+    yield "account-id", escaped(document.account_id)
+    yield "invoice-date", f"{document.invoice_on}"
+    yield "service-period", f"{document.service_starts_on}/{document.service_ends_on}"
+    yield "net", amount_text(totals.net)
+    yield "tax", amount_text(totals.tax)
+    yield "gross", amount_text(totals.gross)
+    for line in document.lines:
+        yield f"line-{line.position}", _line_text(line)
+
+
+def _line_text(line: DocumentLine) -> str:
+    words = (
+        amount_text(line.net),
+        f"{format(line.quantity, 'f')} {escaped(line.unit)}",
+        escaped(line.description),
+        f"{escaped(line.tax_category)} {format(line.tax_rate, 'f')}%",
+        escaped_account(line.revenue_account),
+    )
+    return " | ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """The parts of a text, before they are understood."""
+
+    number: str
+    tags: Mapping[str, str]
+    legs: Sequence[Leg]
+
+
+def read_document(written: str, *, ref: str) -> ReadBack:
+    """What the text says, nothing remembered. Raises `ErpUnreadable` if it is no such text or contradicts itself."""
+    try:
+        entry = _parsed(written.splitlines())
+        totals = _totals(entry)
+        key = entry.tags["external-key"]
+    except (KeyError, ValueError, Rejection) as error:
+        raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
+    return ReadBack(ref=ref, key=key, number=entry.number, totals=totals, legs=tuple(entry.legs))
+
+
+def _parsed(rows: Sequence[str]) -> _Entry:
+    if not rows or rows[0] != MARK:
+        raise ValueError(f"the first line is not {MARK!r}")
+    start = rows.index("") + 1
+    head = _ENTRY.fullmatch(rows[start])
+    if head is None:
+        raise ValueError(f"no transaction: {rows[start]!r}")
+    date.fromisoformat(head["posting_on"])
+    tags: dict[str, str] = {}
+    legs: list[Leg] = []
+    for row in rows[start + 1 :]:
+        if tag := _TAG.fullmatch(row):
+            tags[tag["name"]] = tag["value"]
+        elif leg := _LEG.fullmatch(row):
+            legs.append(Leg(unescaped_account(leg["account"]), _money(leg["amount"])))
+        else:
+            raise ValueError(f"not understood: {row!r}")
+    return _Entry(unescaped(head["number"]), tags, legs)
+
+
+def _totals(entry: _Entry) -> Totals:
+    """The totals of the tags, after the lines were added up and the entry was found to balance."""
+    net, tax, gross = (_money(entry.tags[name]) for name in ("net", "tax", "gross"))
+    lines = [_money(value.partition(" | ")[0]) for name, value in entry.tags.items() if _LINE.fullmatch(name)]
+    if total(lines, net.currency) != net:
+        raise ValueError("the lines do not add up to the net")
+    if not total((leg.amount for leg in entry.legs), net.currency).is_zero:
+        raise ValueError("the journal entry does not balance")
+    return Totals(net=net, tax=tax, gross=gross, lines=len(lines))
+
+
+def _money(written: str) -> Money:
+    match = _AMOUNT.fullmatch(written)
+    if match is None:
+        raise ValueError(f"no amount: {written!r}")
+    return Money(Decimal(match["amount"]), Currency(match["currency"]))
