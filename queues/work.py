@@ -7,64 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import (
-    BigInteger,
-    CheckConstraint,
-    Column,
-    Connection,
-    DateTime,
-    ForeignKey,
-    Identity,
-    Index,
-    Integer,
-    SmallInteger,
-    Table,
-    Text,
-    UniqueConstraint,
-    func,
-    text,
-)
+from sqlalchemy import Connection, text
 
-from queues.metadata import metadata
 from queues.topology import queue_name
-
-INSTANT = DateTime(timezone=True)
-
-work = Table(
-    "work",
-    metadata,
-    Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("step", Text, nullable=False),
-    Column("subject", Text, nullable=False),
-    Column("revision", Integer, nullable=False, server_default="1"),
-    Column("state", Text, nullable=False, server_default="ready"),
-    Column("lane", Text, nullable=False, server_default="live"),
-    Column("connection_id", Text, ForeignKey("erp_connections.id", ondelete="RESTRICT")),
-    Column("weight", Integer, nullable=False, server_default="1"),
-    Column("due_at", INSTANT, nullable=False, server_default=func.now()),
-    Column("hinted_at", INSTANT, nullable=False, server_default=func.now()),
-    Column("hints", SmallInteger, nullable=False, server_default="1"),
-    Column("attempts", Integer, nullable=False, server_default="0"),
-    Column("starts", Integer, nullable=False, server_default="0"),
-    Column("lease_no", Integer, nullable=False, server_default="0"),
-    Column("lease_until", INSTANT),
-    Column("shown_at", INSTANT),
-    Column("close_id", BigInteger, ForeignKey("billing_runs.id", ondelete="RESTRICT")),
-    Column("correlation_id", Text, nullable=False),
-    Column("created_at", INSTANT, nullable=False, server_default=func.now()),
-    Column("done_at", INSTANT),
-    Column("outcome", Text),
-    Column("error", Text),
-    UniqueConstraint("step", "subject", "revision"),
-    CheckConstraint("state in ('ready', 'done', 'dead')"),
-    CheckConstraint("lane in ('live', 'close', 'replay')"),
-    CheckConstraint("weight >= 0"),
-    CheckConstraint("length(subject) between 1 and 200"),
-    Index("work_due", "step", "lane", "due_at", postgresql_where=text("state = 'ready'")),
-    Index("work_close", "close_id"),
-    Index("work_dead", "id", postgresql_where=text("state = 'dead'")),
-    Index("work_finished", "done_at", postgresql_where=text("state = 'done'")),
-)
 
 #: A failed row is tried again after 2, 4, 8 .. seconds, never later than this.
 BACKOFF_S_MAX = 300
@@ -172,6 +117,21 @@ def lease(conn: Connection, step: str, work_id: int, *, lease_s: float) -> tuple
     """Take the row for `lease_s` seconds: the row, the number that fences the lease, and when it ends."""
     row = conn.execute(_LEASE, {"id": work_id, "step": step, "lease_s": lease_s}).one_or_none()
     return None if row is None else (Ready(*row[:10]), row.lease_no, row.lease_until)
+
+
+def attempts_of(conn: Connection, work_id: int) -> int:
+    """Failed attempts of the row so far."""
+    return conn.execute(text("select attempts from work where id = :id"), {"id": work_id}).scalar_one()  # type: ignore[no-any-return]
+
+
+def hold(conn: Connection, work_id: int) -> Ready | None:
+    """Lock the row whether it is due or not, to record how it ended; None if it is no longer ready."""
+    row = conn.execute(
+        text("""select id, step, subject, revision, lane, connection_id, weight, attempts, close_id, correlation_id
+             from work where id = :id and state = 'ready' for update"""),
+        {"id": work_id},
+    ).one_or_none()
+    return None if row is None else Ready(*row)
 
 
 def holds_lease(conn: Connection, work_id: int, lease_no: int) -> bool:

@@ -20,7 +20,8 @@ from domain.errors import Rejection, Snooze, Transient
 from queues import hints, work
 from queues.broker import broker, redelivered
 from queues.settings import settings
-from queues.work import Hintable, Ready
+from queues.topology import STEPS_PER_CONNECTION, Step, queues_of
+from queues.work import Hintable
 from workers.store.database import engine
 from workers.unit import Errand, LeaseLost, Unit, bury, database_now
 
@@ -43,10 +44,10 @@ class DatabaseAway(Exception):
 
 
 @overload
-def step(name: str) -> Callable[[Body], Actor]: ...
+def step(name: Step) -> Callable[[Body], Actor]: ...
 @overload
-def step(name: str, *, lease_s: float) -> Callable[[Call], Actor]: ...
-def step(name: str, *, lease_s: float | None = None) -> Callable[[Body], Actor] | Callable[[Call], Actor]:
+def step(name: Step, *, lease_s: float) -> Callable[[Call], Actor]: ...
+def step(name: Step, *, lease_s: float | None = None) -> Callable[[Body], Actor] | Callable[[Call], Actor]:
     """Make the function the actor of the step `name`; with `lease_s` it calls the outside, one leased row at a time."""
 
     def over_rows(body: Body) -> Actor:
@@ -63,13 +64,15 @@ Run: TypeAlias = Callable[[str, Sequence[int]], None]
 _runs: dict[str, Run] = {}
 
 
-def _actor(name: str, run: Run, body: Callable[..., None]) -> Actor:
+def _actor(name: Step, run: Run, body: Callable[..., None]) -> Actor:
     _runs[name] = run
 
     def act(ids: list[int]) -> None:
         perform(name, ids, is_redelivered=redelivered())
 
     act.__doc__ = body.__doc__
+    for queue in () if name in STEPS_PER_CONNECTION else queues_of(name):
+        broker().declare_queue(queue)
     declare = dramatiq.actor(actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS)
     return declare(act)
 
@@ -164,8 +167,7 @@ def _failed(name: str, work_id: int, error: BaseException) -> str:
         return error.code
     sentence = f"{type(error).__name__}: {error}"
     with _database(), engine().begin() as conn:
-        rows = conn.execute(work.work.select().where(work.work.c.id == work_id)).one()
-        exhausted = rows.attempts + 1 >= settings().attempts_max
+        exhausted = work.attempts_of(conn, work_id) + 1 >= settings().attempts_max
         if not exhausted:
             work.again(conn, work_id, sentence=sentence)
     if not exhausted:
@@ -178,13 +180,10 @@ def _failed(name: str, work_id: int, error: BaseException) -> str:
 
 def _bury(name: str, work_id: int, rejection: Rejection) -> None:
     with _database(), engine().begin() as conn:
-        row = conn.execute(
-            work.work.select().where(work.work.c.id == work_id, work.work.c.state == "ready").with_for_update()
-        ).one_or_none()
-        if row is not None:
-            ready = Ready(*(getattr(row, column) for column in Ready.__dataclass_fields__))
+        ready = work.hold(conn, work_id)
+        if ready is not None:
             bury(conn, ready, code=rejection.code, sentence=rejection.sentence, facts=rejection.facts)
-            log.warning("dead", step=name, work=work_id, subject=row.subject, code=rejection.code)
+            log.warning("dead", step=name, work=work_id, subject=ready.subject, code=rejection.code)
 
 
 def _rest(ids: Sequence[int], delay_s: float, sentence: str) -> Literal["snooze"]:

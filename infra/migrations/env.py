@@ -3,8 +3,6 @@
 from alembic import context
 from sqlalchemy import create_engine, pool
 
-from queues.metadata import metadata
-
 URL = context.config.get_main_option("sqlalchemy.url") or ""
 
 
@@ -12,7 +10,7 @@ def run() -> None:
     """Apply the migrations in one transaction."""
     engine = create_engine(URL.replace("postgresql://", "postgresql+psycopg://", 1), poolclass=pool.NullPool)
     with engine.connect() as conn:
-        context.configure(connection=conn, target_metadata=metadata, transactional_ddl=True)
+        context.configure(connection=conn, transactional_ddl=True)
         with context.begin_transaction():
             context.run_migrations()
 

@@ -103,11 +103,11 @@ totals as (
     from usage group by 1, 2, 3, 4
     union all
     select 'attributed', source_id, metric_id, hour, 1, count(*), sum(coalesce(quantity, 0)), sum({HASH.format("event_no")})
-    from usage where exception_id is null group by 1, 2, 3, 4
+    from usage group by 1, 2, 3, 4
     union all
-    select 'excepted', u.source_id, x.metric_id, u.hour, -1, 1, coalesce(x.quantity, 0), {HASH.format("x.event_no")}
+    select hop, u.source_id, x.metric_id, u.hour, -1, 1, coalesce(x.quantity, 0), {HASH.format("x.event_no")}
     from (select distinct exception_id, source_id, hour from usage where exception_id is not null) u
-    join exceptions x on x.id = u.exception_id
+    join exceptions x on x.id = u.exception_id cross join (values ('attributed'), ('excepted')) h (hop)
   ) t group by 1, 2, 3, 4)
 select outcome, count(*) as usages, count(*) filter (where is_period_missing) as periods_missing from usage group by outcome
 """
