@@ -51,7 +51,7 @@ class Refused:
 
 
 def fields_of(entries: Sequence[Mapping[str, object]]) -> tuple[Field, ...]:
-    """The fields as they are kept with a meter version: objects with `name`, `kind` and what differs from the default."""
+    """The fields as a meter version keeps them: objects with `name`, `kind` and what differs from the default."""
     return tuple(Field(**entry) for entry in entries)  # type: ignore[arg-type]
 
 

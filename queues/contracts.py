@@ -28,6 +28,8 @@ BATCH = "application/cloudevents-batch+json"
 #: The AMQP binding of CloudEvents 1.0 allows both spellings, since some clients cannot write a colon.
 BINARY_PREFIXES = ("cloudEvents:", "cloudEvents_")
 
+#: Characters of an invalid name that are shown to people.
+SHOWN_LENGTH_MAX = 255
 #: PostgreSQL keeps no NUL in a text; lone surrogates are refused by pydantic itself.
 WITHOUT_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=WITHOUT_NUL)]
@@ -171,6 +173,11 @@ def envelopes(events: Sequence[object]) -> list[Envelope | Refusal]:
         return [_envelope(event) for event in events]
 
 
+def _shown(name: str) -> str:
+    """A text that could not be taken, as it can be kept and shown: bounded, and of characters a database holds."""
+    return name[:SHOWN_LENGTH_MAX].replace("\0", "\ufffd").encode(errors="replace").decode()
+
+
 def _envelope(event: object) -> Envelope | Refusal:
     try:
         return _one.validate_python(event)
@@ -178,6 +185,10 @@ def _envelope(event: object) -> Envelope | Refusal:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         known = event if isinstance(event, dict) else {}
-        named = {name: known[name] for name in ("id", "source", "type", "subject") if isinstance(known.get(name), str)}
+        named = {
+            name: _shown(known[name])
+            for name in ("id", "source", "type", "subject")
+            if isinstance(known.get(name), str)
+        }
         code = "specversion_unsupported" if field == "specversion" else "envelope_invalid"
         return Refusal(code, field, f"{field or 'event'}: {first['msg']}", named)

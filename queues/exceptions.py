@@ -50,7 +50,8 @@ _NAMES = ", ".join(_TYPES)
 _OPEN = text(f"""
 insert into exceptions ({_NAMES}, facts)
 select distinct on (step, code, key16, hash, metric_id) * from unnest(
-  {", ".join(f"cast(:{name} as {kind}[])" for name, kind in _TYPES.items())}, cast(:facts as jsonb[])) as t ({_NAMES}, facts)
+  {", ".join(f"cast(:{name} as {kind}[])" for name, kind in _TYPES.items())}, cast(:facts as jsonb[]))
+  as t ({_NAMES}, facts)
 order by step, code, key16, hash, metric_id
 on conflict (step, code, key16, hash, metric_id) do update
   set seen = exceptions.seen + 1, state = 'open', closed_at = null, closed_by = null, reason = null,

@@ -67,7 +67,8 @@ class Ready:
 _INSERT = text("""
 insert into work (step, subject, revision, weight, lane, connection_id, close_id, due_at, correlation_id)
 select * from (
-  select step, subject, revision, weight, lane, connection_id, close_id, coalesce(due_at, now()) as due_at, correlation_id
+  select step, subject, revision, weight, lane, connection_id, close_id, coalesce(due_at, now()) as due_at,
+    correlation_id
   from unnest(cast(:step as text[]), cast(:subject as text[]), cast(:revision as integer[]), cast(:weight as integer[]),
     cast(:lane as text[]), cast(:connection_id as text[]), cast(:close_id as bigint[]), cast(:due_at as timestamptz[]),
     cast(:correlation_id as text[]))
@@ -109,7 +110,8 @@ _LEASE = text("""
 update work set lease_no = lease_no + 1, lease_until = now() + make_interval(secs => :lease_s)
 where id = (select id from work where id = :id and step = :step and state = 'ready' and due_at <= now()
   and (lease_until is null or lease_until < now()) for update skip locked)
-returning id, step, subject, revision, lane, connection_id, weight, attempts, close_id, correlation_id, lease_no, lease_until
+returning id, step, subject, revision, lane, connection_id, weight, attempts, close_id, correlation_id, lease_no,
+  lease_until
 """)
 
 
@@ -146,8 +148,8 @@ def holds_lease(conn: Connection, work_id: int, lease_no: int) -> bool:
 def lock_subjects(conn: Connection, step: str, subjects: Iterable[str]) -> None:
     """Wait until no other transaction works on any of these subjects of the step."""
     conn.execute(
-        text("""select pg_advisory_xact_lock(key) from (select distinct hashtextextended(:step || ' ' || subject, 0) as key
-             from unnest(cast(:subjects as text[])) as t (subject) order by 1) s"""),
+        text("""select pg_advisory_xact_lock(key) from (
+               select distinct hashtextextended(:step || ' ' || subject, 0) as key from unnest(cast(:subjects as text[])) as t (subject) order by 1) s"""),
         {"step": step, "subjects": list(subjects)},
     )
 
@@ -184,7 +186,8 @@ def snooze(conn: Connection, ids: Sequence[int], *, delay_s: float, sentence: st
 def again(conn: Connection, work_id: int, *, sentence: str) -> None:
     """Count a failed attempt and make the row due after a back-off."""
     conn.execute(
-        text("""update work set attempts = attempts + 1, starts = 0, lease_until = null, outcome = 'again', error = :error,
+        text("""update work set attempts = attempts + 1, starts = 0, lease_until = null, outcome = 'again',
+          error = :error,
              due_at = now() + make_interval(secs => least(:longest, power(2, least(attempts + 1, 30))))
              where id = :id and state = 'ready'"""),
         {"id": work_id, "error": sentence[:ERROR_LENGTH_MAX], "longest": BACKOFF_S_MAX},
@@ -231,7 +234,7 @@ def weights(conn: Connection, ids: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def chunks(rows: Iterable[tuple[int, int]], *, rows_max: int, weight_max: int) -> list[list[int]]:
-    """The ids of (id, weight) pairs in runs of at most `rows_max` rows and `weight_max` weight, at least one row each."""
+    """The ids of (id, weight) pairs in runs of at most `rows_max` rows and `weight_max` weight, one row at least."""
     runs: list[list[int]] = []
     heavy = 0
     for row_id, weight in rows:

@@ -1,4 +1,4 @@
-"""How `validate` saves what it sifted: events, refusals with a notice to their producers, and what each receipt held."""
+"""How `validate` saves what it sifted: events, refusals with notices to producers, and what each receipt held."""
 
 from collections import Counter
 from collections.abc import Iterable

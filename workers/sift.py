@@ -122,7 +122,7 @@ def _admit(sifted: Sifted, raw: _Raw, envelope: Envelope, known: Register, now: 
     source = known.sources.get(envelope["source"])
     candidate = _candidate(raw, envelope, known, now)
     if isinstance(candidate, Refusal):
-        _refuse(sifted, raw, candidate, digest=_digest(raw.event), source_id=source.id if source else None)
+        _refuse(sifted, raw, candidate, digest=_digest(raw.event), place=(source.id if source else None, None))
         return
     first = sifted.candidates.setdefault(candidate.key16, candidate)
     tally = sifted.tallies[raw.receipt_id]
@@ -137,10 +137,13 @@ def _admit(sifted: Sifted, raw: _Raw, envelope: Envelope, known: Register, now: 
         tally.duplicate += 1
         sifted.duplicates[candidate.source_id, hour_of(candidate.happened_at)] += 1
     else:
-        _refuse(sifted, raw, conflict(envelope, first.event_no), digest=candidate.payload_hash, candidate=candidate)
+        place = candidate.source_id, candidate.happened_at
+        _refuse(sifted, raw, conflict(envelope, first.event_no), digest=candidate.payload_hash, place=place)
 
 
-def _candidate(raw: _Raw, envelope: Envelope, known: Register, now: datetime) -> Candidate | Refusal:
+def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
+    raw: _Raw, envelope: Envelope, known: Register, now: datetime
+) -> Candidate | Refusal:
     source = known.sources.get(envelope["source"])
     if source is None:
         return _refusal(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
@@ -212,15 +215,11 @@ def _digest(event: object) -> bytes:
     return blake2b(repr(event).encode(errors="backslashreplace"), digest_size=16).digest()
 
 
-def _refuse(
-    sifted: Sifted,
-    raw: _Raw,
-    refusal: Refusal,
-    *,
-    digest: bytes,
-    source_id: int | None = None,
-    candidate: Candidate | None = None,
-) -> None:
+#: Where an event counts in the control totals, as far as that is known when it is refused.
+Place = tuple[int | None, datetime | None]
+
+
+def _refuse(sifted: Sifted, raw: _Raw, refusal: Refusal, *, digest: bytes, place: Place = (None, None)) -> None:
     source, event_id = refusal.event.get("source"), refusal.event.get("id")
     key = key16(source, event_id) if isinstance(source, str) and isinstance(event_id, str) else digest
     sifted.tallies[raw.receipt_id].refused += 1
@@ -232,7 +231,7 @@ def _refuse(
             digest,
             refusal,
             raw.user,
-            source_id=candidate.source_id if candidate else source_id,
-            happened_at=candidate.happened_at if candidate else None,
-        )  # fmt: skip
+            source_id=place[0],
+            happened_at=place[1],
+        )
     )

@@ -31,7 +31,8 @@ _STALE = """
 """
 _HINT = text(f"""
 update work set hinted_at = now(), hints = least(hints + 1, 100)
-where id in (select id from work where step = :step and lane = :lane and connection_id is not distinct from :connection_id
+where id in (select id from work where step = :step and lane = :lane and connection_id is not distinct
+  from :connection_id
   and (:at_once or ({_STALE})) and state = 'ready' and due_at <= now() and (lease_until is null or lease_until < now())
   order by due_at, id limit :rows for update skip locked)
 returning id, weight, correlation_id
@@ -72,9 +73,11 @@ def show_dead() -> int:
     """Publish dead rows that nobody sees yet to their `.XQ`, at least once; returns how many."""
     with engine().begin() as conn:
         dead = conn.execute(
-            text("""select w.id, w.step, w.lane, w.connection_id, w.subject, w.attempts, w.outcome, w.error, w.correlation_id,
+            text("""select w.id, w.step, w.lane, w.connection_id, w.subject, w.attempts, w.outcome, w.error,
+              w.correlation_id,
                  x.money_at_risk, x.currency from work w left join exceptions x on x.work_id = w.id and x.state = 'open'
-                 where w.state = 'dead' and w.shown_at is null order by w.id limit :rows for update of w skip locked"""),
+                 where w.state = 'dead' and w.shown_at is null order by w.id limit :rows
+                 for update of w skip locked"""),
             {"rows": SHOWN_MAX},
         ).all()
         for row in dead:

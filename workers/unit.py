@@ -29,7 +29,7 @@ class Unit:
     _next: list[NewWork] = field(default_factory=list)
     _settled: set[int] = field(default_factory=set)
 
-    def then(
+    def then(  # noqa: PLR0913 -- work is named by all of these, most of them by default
         self,
         cause: Ready,
         step: str,

@@ -9,7 +9,8 @@ from workers.store.totals import HASH
 _NUMBER = text("""
 update batches b set aggregated_no = n.no, aggregated_at = now()
 from (select id, nextval('aggregated_numbers') as no from (
-        select id from batches where id = any(cast(:batches as bigint[])) and aggregated_no is null order by id for update) s) n
+        select id from batches where id = any(cast(:batches as bigint[]))
+          and aggregated_no is null order by id for update) s) n
 where b.id = n.id returning b.id
 """)
 

@@ -53,7 +53,8 @@ usage as materialized (
       else 'billable' end as outcome
   from picked p
   left join metrics m on m.meter_id = p.meter_id and (p.only_metric is null or m.id = p.only_metric)
-  left join mappings g on g.source_id = p.source_id and g.subject = p.subject and g.superseded_at = '9999-12-31 00:00:00+00'
+  left join mappings g on g.source_id = p.source_id and g.subject = p.subject
+    and g.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= g.starts_at and p.happened_at < g.ends_at
   left join subscriptions s on s.id = g.subscription_id and p.happened_at >= s.starts_at and p.happened_at < s.ends_at
   left join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = '9999-12-31 00:00:00+00'
@@ -61,7 +62,8 @@ usage as materialized (
   left join billing_periods b on b.cycle_id = s.cycle_id and p.happened_at >= b.starts_at and p.happened_at < b.ends_at
   cross join lateral (select {rules} as rule_id) r
   cross join lateral (select
-    case when m.id is null then 'metric' when s.id is null then 'mapping' when v.id is null then 'contract' end as waits_kind,
+    case when m.id is null then 'metric' when s.id is null then 'mapping' when v.id is null then 'contract' end
+      as waits_kind,
     case when m.id is null then p.meter_id::text when s.id is null then {mapping_key}
       when v.id is null then s.contract_id::text end as waits_key) w
 )"""
@@ -78,15 +80,19 @@ excluded as (
   select event_no, metric_id, rule_id, source_id, batch_no, hour, coalesce(quantity, 0)
   from usage where outcome = 'excluded' order by event_no, metric_id),
 healed as (
-  update exceptions x set state = 'resolved', closed_at = now(), closed_by = 'tallyline', reason = 'healed: ' || u.outcome
+  update exceptions x set state = 'resolved', closed_at = now(), closed_by = 'tallyline',
+    reason = 'healed: ' || u.outcome
   from (select distinct exception_id, outcome from usage where exception_id is not null) u
   where x.id = u.exception_id and x.code <> u.outcome),
 excepted as (
-  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id, subject,
+  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id,
+    subject,
     happened_at, billing_period_id, quantity, waits_kind, waits_key, sentence, correlation_id)
-  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS}, event_no & {(1 << POSITION_BITS) - 1}, event_no,
+  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS},
+    event_no & {(1 << POSITION_BITS) - 1}, event_no,
     source_id, event_id, subject, happened_at, billing_period_id, quantity,
-    case when outcome <> 'quantity_missing' then waits_kind end, case when outcome <> 'quantity_missing' then waits_key end,
+    case when outcome <> 'quantity_missing' then waits_kind end,
+      case when outcome <> 'quantity_missing' then waits_key end,
     case outcome when 'quantity_missing' then 'the event lacks what the metric counts'
       when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
       when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
@@ -98,18 +104,21 @@ excepted as (
 totals as (
   insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
   select hop, source_id, metric_id, hour, sum(sign * events), sum(sign * quantity), sum(sign * hash) from (
-    select case when outcome in ('billable', 'excluded') then outcome else 'excepted' end as hop, source_id, metric_id, hour,
+    select case when outcome in ('billable', 'excluded') then outcome else 'excepted' end as hop, source_id,
+      metric_id, hour,
       1 as sign, count(*) as events, sum(coalesce(quantity, 0)) as quantity, sum({HASH.format("event_no")}) as hash
     from usage group by 1, 2, 3, 4
     union all
-    select 'attributed', source_id, metric_id, hour, 1, count(*), sum(coalesce(quantity, 0)), sum({HASH.format("event_no")})
+    select 'attributed', source_id, metric_id, hour, 1, count(*), sum(coalesce(quantity, 0)),
+      sum({HASH.format("event_no")})
     from usage group by 1, 2, 3, 4
     union all
     select hop, u.source_id, x.metric_id, u.hour, -1, 1, coalesce(x.quantity, 0), {HASH.format("x.event_no")}
     from (select distinct exception_id, source_id, hour from usage where exception_id is not null) u
     join exceptions x on x.id = u.exception_id cross join (values ('attributed'), ('excepted')) h (hop)
   ) t group by 1, 2, 3, 4)
-select outcome, count(*) as usages, count(*) filter (where is_period_missing) as periods_missing from usage group by outcome
+select outcome, count(*) as usages, count(*) filter (where is_period_missing) as periods_missing
+  from usage group by outcome
 """
 
 _PERIODS = """ select cycle_id, min(happened_at) as first_at, max(happened_at) as last_at from usage
@@ -174,7 +183,8 @@ def spans(conn: Connection, receipts: Sequence[tuple[int, int]]) -> list[Span]:
     """The spans of (receipt, batch) pairs; a receipt without an accepted event has none."""
     found = conn.execute(
         text("""select c.receipt_id, b.batch_no, c.happened_min, c.happened_max from receipt_counts c
-             join unnest(cast(:receipts as bigint[]), cast(:batches as bigint[])) as b (receipt_id, batch_no) using (receipt_id)
+             join unnest(cast(:receipts as bigint[]), cast(:batches as bigint[])) 
+               as b (receipt_id, batch_no) using (receipt_id)
              where c.accepted > 0 order by 1"""),
         {"receipts": [receipt for receipt, _ in receipts], "batches": [batch for _, batch in receipts]},
     )

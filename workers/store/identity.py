@@ -87,7 +87,8 @@ fates as (
   union all
   select source_id, metric_id, hour, 'excluded', 1, quantity, {HASH.format("event_no")} from exclusions
   union all
-  select source_id, metric_id, date_trunc('hour', happened_at), case state when 'open' then 'excepted' else 'excluded' end,
+  select source_id, metric_id, date_trunc('hour', happened_at),
+    case state when 'open' then 'excepted' else 'excluded' end,
     1, coalesce(quantity, 0), {HASH.format("event_no")}
   from exceptions where step = 'enrich' and event_no is not null and state in ('open', 'dismissed')
 )"""
@@ -99,7 +100,8 @@ sums as (select metric_id, sum(events) filter (where fate = 'billed') as billed,
 written as (select metric_id, sum(events) as attributed from control_totals where hop = 'attributed' group by metric_id)
 select coalesce(m.name, 'none'), coalesce(w.attributed, 0), coalesce(s.billed, 0), coalesce(s.excluded, 0),
   coalesce(s.excepted, 0), coalesce(s.in_flight, 0)
-from sums s full join written w using (metric_id) left join metrics m on m.id = coalesce(s.metric_id, w.metric_id) order by 1
+from sums s full join written w using (metric_id) left join metrics m 
+  on m.id = coalesce(s.metric_id, w.metric_id) order by 1
 """)
 
 _USAGE_DIFFERENCES = text(f"""{_FATES},
@@ -120,7 +122,8 @@ with found as (select source_id, date_trunc('hour', happened_at) as hour, count(
     sum({HASH.format("event_no")}) as hash from usage_events group by 1, 2),
 written as (select source_id, hour, sum(events) as events, sum(hash) as hash from control_totals
   where hop = 'accepted' group by 1, 2)
-select 'events: accepted = stored', s.name, '', hour, concat_ws(' / ', w.events, w.hash), concat_ws(' / ', f.events, f.hash)
+select 'events: accepted = stored', s.name, '', hour, concat_ws(' / ', w.events, w.hash),
+  concat_ws(' / ', f.events, f.hash)
 from written w full join found f using (source_id, hour) left join sources s on s.id = source_id
 where (w.events, w.hash) is distinct from (f.events, f.hash) order by hour, 2 limit :limit
 """)

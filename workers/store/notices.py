@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 _encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 _INSERT = text("""
 insert into notices (exchange, routing_key, key, body)
-select :exchange, * from unnest(cast(:routing_keys as text[]), cast(:keys as text[]), cast(:bodies as jsonb[])) order by 2
+select :exchange, * from unnest(cast(:routing_keys as text[]), cast(:keys as text[]),
+  cast(:bodies as jsonb[])) order by 2
 on conflict (key) do nothing
 """)
 

@@ -29,7 +29,8 @@ def wake(conn: Connection, waits: Sequence[tuple[str, str]], *, correlation_id: 
     found = conn.execute(
         text("""select kind, key, coalesce((select max(w.revision) from work w where w.step = 'enrich'
                and w.subject = 'parked/' || kind || '/' || key), 0) + 1 as revision,
-               (select count(*) from exceptions x where x.state = 'open' and x.waits_kind = kind and x.waits_key = key) as n
+               (select count(*) from exceptions x where x.state = 'open' and x.waits_kind = kind
+                 and x.waits_key = key) as n
              from unnest(cast(:kinds as text[]), cast(:keys as text[])) as t (kind, key)"""),
         {"kinds": [kind for kind, _ in waits], "keys": [key for _, key in waits]},
     ).all()

@@ -17,7 +17,8 @@ def record(conn: Connection, tallies: Mapping[int, "Tally"]) -> None:
     conn.execute(
         text("""insert into receipt_counts (receipt_id, bodies, unreadable, parsed, accepted, duplicate, refused,
                happened_min, happened_max)
-             select * from unnest(cast(:receipt_id as bigint[]), cast(:bodies as integer[]), cast(:unreadable as integer[]),
+             select * from unnest(cast(:receipt_id as bigint[]), cast(:bodies as integer[]),
+               cast(:unreadable as integer[]),
                cast(:parsed as integer[]), cast(:accepted as integer[]), cast(:duplicate as integer[]),
                cast(:refused as integer[]), cast(:happened_min as timestamptz[]), cast(:happened_max as timestamptz[]))
              order by 1"""),

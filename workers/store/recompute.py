@@ -15,14 +15,17 @@ with found as (
     sum(a.sign * a.quantity) as quantity, sum(a.sign) as events
   from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is not null
   join billing_periods p on p.id = a.billing_period_id group by 1, 2, 3, 4, 5, 6)
-select concat_ws('/', {_KEY}), concat_ws(' / ', f.events, trim_scale(f.quantity)), concat_ws(' / ', g.events, trim_scale(g.quantity))
+select concat_ws('/', {_KEY}), concat_ws(' / ', f.events, trim_scale(f.quantity)),
+  concat_ws(' / ', g.events, trim_scale(g.quantity))
 from found f full join aggregates g using ({_KEY})
-where (f.events, f.quantity) is distinct from (g.events, g.quantity) and coalesce(f.events, 0) + coalesce(g.events, 0) <> 0
+where (f.events, f.quantity) is distinct from (g.events, g.quantity) and coalesce(f.events, 0) + coalesce(g.events,
+  0) <> 0
 order by 1 limit :limit
 """)
 _VALUES = text(f"""
 with found as (
-  select a.subscription_id, a.billing_period_id, a.metric_id, a.contract_version_id, {_LOT} as lot, a.dimensions, a.value,
+  select a.subscription_id, a.billing_period_id, a.metric_id, a.contract_version_id, {_LOT} as lot, a.dimensions,
+    a.value,
     sum(a.sign) as n
   from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is not null
   join billing_periods p on p.id = a.billing_period_id where a.value is not null group by 1, 2, 3, 4, 5, 6, 7

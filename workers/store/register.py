@@ -33,8 +33,8 @@ def load(conn: Connection, *, sources: Collection[str], meters: Collection[str])
 
 def _sources(conn: Connection, names: Collection[str]) -> dict[str, Source]:
     found = conn.execute(
-        text("""select s.id, s.name, s.quota_per_hour, coalesce(array_agg(u.user_name) filter (where u.user_name is not null), '{}')
-             as users from sources s left join source_users u on u.source_id = s.id
+        text("""select s.id, s.name, s.quota_per_hour,
+               coalesce(array_agg(u.user_name) filter (where u.user_name is not null), '{}') as users from sources s left join source_users u on u.source_id = s.id
              where s.name = any(cast(:names as text[])) group by s.id"""),
         {"names": list(names)},
     )
@@ -51,7 +51,8 @@ def _meters(conn: Connection, names: Collection[str]) -> dict[str, tuple[MeterVe
     meters: dict[str, tuple[MeterVersion, ...]] = {}
     for row in found:
         version = MeterVersion(
-            id=row.id, meter_id=row.meter_id, version=row.version, dataschema=row.dataschema, fields=fields_of(row.fields),
+            id=row.id, meter_id=row.meter_id, version=row.version, dataschema=row.dataschema,
+              fields=fields_of(row.fields),
             max_age_days=row.max_age_days, starts_at=row.starts_at,
         )  # fmt: skip
         meters[row.name] = (*meters.get(row.name, ()), version)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 #: How an operator of a condition reads in SQL; `{p}` is the property and `{v}` the value, both parameters.
 OPERATORS: Mapping[str, str] = {
@@ -32,7 +32,7 @@ def sql_of_rules(conn: Connection) -> tuple[str, dict[str, Any]]:
     return ("case " + " ".join(arms) + " end") if arms else "cast(null as integer)", values
 
 
-def _arm(rule: Any, values: dict[str, Any]) -> str:
+def _arm(rule: Row[Any], values: dict[str, Any]) -> str:
     name = f"r{rule.id}"
     values |= {
         f"{name}_meter": rule.meter_id,
