@@ -243,4 +243,7 @@ def broker() -> FleetBroker | EmbeddedBroker:
 
 def redelivered() -> bool:
     """Whether the current hint was delivered before without an outcome: its worker may have died of one of its rows."""
-    return bool(getattr(CurrentMessage.get_current_message(), "redelivered", False))
+    message = CurrentMessage.get_current_message()
+    if message is None:
+        return False
+    return bool(getattr(message, "redelivered", False) or message.options.get("suspect", False))

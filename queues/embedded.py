@@ -75,7 +75,13 @@ class EmbeddedBroker(StubBroker):
         return message
 
     def send(self, hint: HintMessage, *, delay_s: float | None = None) -> None:
-        """Put a hint into its queue, or after a delay rounded up as in the fleet. Raises `DelayTooLong`."""
+        """Put a hint into its queue, or after a delay rounded up as in the fleet.
+
+        A queue of the topology that nobody has asked for yet, as those of an ERP connection, is made and served.
+        Raises `DelayTooLong` and `QueueUnknown`.
+        """
+        if hint.queue_name not in self.queues:
+            self.declare_queue(topology.route_of(hint.queue_name).queue)
         self.enqueue(hint, delay=topology.rung(delay_s) * 1000 if delay_s else None)
 
     def come_back(self, hint: HintMessage, error: BaseException) -> None:

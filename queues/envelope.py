@@ -22,7 +22,7 @@ ATTEMPTS_MAX = 2**31 - 1
 #: The console shows headers of any length; people read the first lines.
 HEADER_CHARACTERS_MAX = 2_000
 #: What another process may put into the options of a hint. Dramatiq would obey many more (`time_limit`, `pipe_target`).
-OPTIONS_HONOURED = frozenset({"attempt", "correlation_id", "_sentry_headers"})
+OPTIONS_HONOURED = frozenset({"attempt", "correlation_id", "suspect", "_sentry_headers"})
 
 CLOUDEVENTS_JSON = "application/cloudevents+json"
 
@@ -42,10 +42,16 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def hint(step: str, ids: Sequence[int], *, queue: str, correlation_id: str | None = None) -> HintMessage:
+def hint(
+    step: str, ids: Sequence[int], *, queue: str, correlation_id: str | None = None, suspect: bool = False
+) -> HintMessage:
     """A hint for at most `HINT_ROWS_MAX` work rows of a step."""
     assert 0 < len(ids) <= HINT_ROWS_MAX, len(ids)
-    options = {} if correlation_id is None else {"correlation_id": correlation_id}
+    options: dict[str, object] = {}
+    if correlation_id:
+        options["correlation_id"] = correlation_id
+    if suspect:
+        options["suspect"] = True
     return Message(queue_name=queue, actor_name=step, args=(list(ids),), kwargs={}, options=options)
 
 

@@ -1,11 +1,12 @@
 """Sends hints: messages that tell a step which of its work rows are ready. They may be lost; the rows may not."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from dramatiq.errors import BrokerError
 
 from queues import envelope, topology
 from queues.broker import broker
+from queues.envelope import HintMessage
 from queues.telemetry import correlation_id as current_correlation_id
 
 
@@ -16,18 +17,38 @@ class HintNotSent(Exception):
 def send(
     step: str, ids: Sequence[int], *, queue: str | None = None, correlation_id: str | None = None, delay_s: float = 0
 ) -> None:
-    """Tell `step` that its work rows `ids` are ready, in messages of at most 200 rows, the first first.
+    """Tell `step` that its work rows `ids` are ready, in messages of at most 200 rows, in order.
 
     `queue` is the step's live queue unless named; `correlation_id` that of the current hint. A delay is rounded up to a
     rung of the ladder. Raises `HintNotSent` (some may have been sent), `QueueUnknown`, and `DelayTooLong` for a wait
     beyond the last rung, which is the sweeper's.
     """
-    target = queue or topology.queue_name(step)
-    correlation_id = correlation_id or current_correlation_id.get()
+    for chunk in _chunks(ids):
+        hint = envelope.hint(
+            step,
+            chunk,
+            queue=queue or topology.queue_name(step),
+            correlation_id=correlation_id or current_correlation_id.get(),
+        )
+        _send(hint, delay_s=delay_s)
+
+
+def send_suspects(step: str, ids: Sequence[int], *, queue: str) -> None:
+    """Tell `step` of rows that may have killed a worker: each runs alone and its start is counted.
+
+    For the first sweep after a crash of the embedded run, whose queues know of no redelivery. Raises as `send`.
+    """
+    for chunk in _chunks(ids):
+        _send(envelope.hint(step, chunk, queue=queue, suspect=True), delay_s=0)
+
+
+def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
     for start in range(0, len(ids), envelope.HINT_ROWS_MAX):
-        chunk = ids[start : start + envelope.HINT_ROWS_MAX]
-        hint = envelope.hint(step, chunk, queue=target, correlation_id=correlation_id)
-        try:
-            broker().send(hint, delay_s=delay_s)
-        except BrokerError as error:
-            raise HintNotSent(f"{target}: {error}") from error
+        yield ids[start : start + envelope.HINT_ROWS_MAX]
+
+
+def _send(hint: HintMessage, *, delay_s: float) -> None:
+    try:
+        broker().send(hint, delay_s=delay_s)
+    except BrokerError as error:
+        raise HintNotSent(f"{hint.queue_name}: {error}") from error

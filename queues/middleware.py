@@ -1,17 +1,22 @@
-"""What Dramatiq does around every hint: settle it, limit its time, know its correlation id, watch the threads."""
+"""What Dramatiq does around every hint: serve its queues, settle it, limit its time, know its correlation id."""
 
 import time
-from typing import cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+from dramatiq.actor import Actor
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.errors import ConnectionClosed
-from dramatiq.middleware import CurrentMessage, Middleware, Shutdown, ShutdownNotifications, TimeLimit
+from dramatiq.middleware import CurrentMessage, Middleware, MiddlewareError, Shutdown, ShutdownNotifications, TimeLimit
+from dramatiq.worker import Worker
 
+from queues import topology
 from queues.consumer import Settlement, settle
-from queues.publishing import HintBroker
 from queues.telemetry import CorrelationIds
 from queues.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from queues.publishing import HintBroker
 
 log = structlog.get_logger(__name__)
 
@@ -33,8 +38,38 @@ def hint_middleware() -> list[Middleware]:
         ShutdownNotifications(),
         CurrentMessage(),
         CorrelationIds(),
+        Serve(),
         Watchdog(),
     ]
+
+
+class QueueNotServed(MiddlewareError):
+    """A worker was told with `-Q` to serve a queue that does not exist; Dramatiq would idle without a word."""
+
+
+class Serve(Middleware):
+    """A worker serves all lanes of its steps, or the queues named with `-Q`, and holds few hints."""
+
+    def after_declare_actor(self, broker: Broker, actor: Actor[Any, Any]) -> None:
+        """Serve every lane of the actor's step; the queues of ERP connections are named with `-Q`."""
+        if actor.actor_name in topology.STEPS:
+            for queue in topology.queues_of(actor.actor_name):
+                broker.declare_queue(queue)
+
+    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
+        """Serve the queues named, and hold no more hints than there are threads: the rest is for other workers.
+
+        Raises `QueueNotServed`, which ends the worker.
+        """
+        worker.queue_prefetch = worker.worker_threads
+        for queue in sorted(worker.consumer_whitelist or ()):
+            try:
+                step = topology.route_of(queue).step
+            except topology.QueueUnknown as error:
+                raise QueueNotServed(str(error)) from error
+            if step not in broker.actors:
+                raise QueueNotServed(f"{queue!r} needs the actor {step!r}, which was not imported")
+            broker.declare_queue(queue)
 
 
 class Settle(Middleware):
@@ -58,7 +93,7 @@ class Settle(Middleware):
         del broker
         settle(message, Settlement.ACK)
 
-    def _handed_on(self, broker: HintBroker, message: MessageProxy, error: BaseException) -> Settlement:
+    def _handed_on(self, broker: "HintBroker", message: MessageProxy, error: BaseException) -> Settlement:
         """Acknowledge only what RabbitMQ has confirmed to hold again."""
         try:
             broker.come_back(message.copy(), error)

@@ -1,57 +1,54 @@
-"""Ends a worker that only looks alive: a thread that died, or a queue it was told to serve and does not."""
+"""Ends a worker that only looks alive because one of its threads has died."""
 
 import os
 import signal
 import threading
-from typing import Any
 
 import structlog
 from dramatiq.broker import Broker
 from dramatiq.middleware import Middleware
-
-from queues.topology import QueueUnknown, route_of
+from dramatiq.worker import ConsumerThread, Worker, WorkerThread
 
 log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 1.0
 #: How long a worker may take to leave in order before it is ended; RabbitMQ delivers again what it held.
-LEAVE_S = 30.0
+LEAVE_S_MAX = 30.0
 #: EX_SOFTWARE of sysexits.h.
 EXIT_CODE = 70
-
-Worker = Any  # Dramatiq's Worker, whose threads are no public interface
 
 
 class Watchdog(Middleware):
     """Dramatiq never replaces a worker or consumer thread that died; a supervisor replaces the process."""
 
-    def before_worker_boot(self, broker: Broker, worker: Worker) -> None:
-        """Hold no more hints than there are threads, and serve each queue named with `-Q`."""
-        worker.queue_prefetch = worker.worker_threads
-        for queue in sorted(worker.consumer_whitelist or ()):
-            try:
-                route_of(queue)
-            except QueueUnknown as error:
-                _leave(str(error))
-            broker.declare_queue(queue)
+    def __init__(self) -> None:
+        self._is_stopping = threading.Event()
+        self._found_dead = threading.Event()
 
     def after_worker_boot(self, broker: Broker, worker: Worker) -> None:
         """Look after the threads from now on."""
         del broker
-        threading.Thread(target=_watch, args=(worker,), daemon=True, name="watchdog").start()
+        self._is_stopping.clear()
+        threading.Thread(target=self._watch, args=(worker,), daemon=True, name="watchdog").start()
 
+    def before_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Threads may end now."""
+        del broker, worker
+        self._is_stopping.set()
 
-def _watch(worker: Worker) -> None:
-    quiet = threading.Event()
-    while not quiet.wait(LOOK_EVERY_S):
-        threads = [*worker.workers, *worker.consumers.values()]
-        dead = [thread.name for thread in threads if thread.running and not thread.is_alive()]
-        if dead:
-            _leave(f"threads died: {', '.join(dead)}")
-            quiet.wait(LEAVE_S)
+    def after_worker_shutdown(self, broker: Broker, worker: Worker) -> None:
+        """Tell the supervisor that this was no ordinary stop."""
+        del broker, worker
+        if self._found_dead.is_set():
             os._exit(EXIT_CODE)
 
-
-def _leave(reason: str) -> None:
-    log.critical("worker leaves", reason=reason)
-    os.kill(os.getpid(), signal.SIGTERM)
+    def _watch(self, worker: Worker) -> None:
+        while not self._is_stopping.wait(LOOK_EVERY_S):
+            threads: list[WorkerThread | ConsumerThread] = [*worker.workers, *worker.consumers.values()]
+            dead = [thread.name for thread in threads if thread.running and not thread.is_alive()]
+            if dead:
+                log.critical("threads died, the worker leaves", threads=dead)
+                self._found_dead.set()
+                os.kill(os.getpid(), signal.SIGTERM)
+                threading.Event().wait(LEAVE_S_MAX)
+                os._exit(EXIT_CODE)
