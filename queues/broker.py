@@ -79,14 +79,14 @@ class FleetBroker(RabbitmqBroker):
         Raises `HintUnreadable` if it is no hint, `DelayTooLong`, and `NotPublished` if RabbitMQ did not confirm it.
         """
         envelope.require_hint(message)
-        self.emit_before("enqueue", message, delay)
         self.send(message, delay_s=None if delay is None else delay / 1000)
-        self.emit_after("enqueue", message, delay)
         return message
 
     def send(self, hint: HintMessage, *, delay_s: float | None = None, **story: HeaderValue | None) -> None:
         """Publish a hint to its queue or to the ladder; `story` is shown in the console. Raises as `enqueue`."""
         exchange = topology.delay_name(topology.rung(delay_s)) if delay_s else ""
+        delay_ms = int(delay_s * 1000) if delay_s else None
+        self.emit_before("enqueue", hint, delay_ms)
         self._publish(
             Letter(
                 exchange,
@@ -96,6 +96,7 @@ class FleetBroker(RabbitmqBroker):
                 lambda channel: self.declared.work_queue(channel, hint.queue_name),
             )
         )
+        self.emit_after("enqueue", hint, delay_ms)
 
     def come_back(self, hint: HintMessage, error: BaseException) -> None:
         """Send a hint again whose step could not record an outcome, each time a rung later. Raises `NotPublished`."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pika
@@ -20,6 +21,8 @@ log = structlog.get_logger(__name__)
 
 #: What pika raises when a connection or channel is gone; AssertionError comes from its generator after a close.
 AMQP_ERRORS = (AssertionError, AMQPConnectionError, AMQPChannelError)
+#: One wait for the settlements still to be written before a connection closes.
+CALLBACK_S_MAX = 0.1
 _NOT_FOUND = 404
 
 
@@ -115,10 +118,6 @@ class FleetConsumer(Consumer):
 
     def close(self) -> None:
         """Close the connection after all settlements so far were written; RabbitMQ takes the rest back."""
-        try:
-            self.connection.process_data_events(0)
-        except AMQP_ERRORS as error:
-            log.info("connection was gone before its consumer closed", queue=self.queue_name, error=repr(error))
         self._hang_up()
 
     def _bury(self, raw: Raw, *, code: str, error: str) -> None:
@@ -139,8 +138,13 @@ class FleetConsumer(Consumer):
             log.warning("connection gone, the delivery returns to its queue", queue=self.queue_name)
 
     def _hang_up(self) -> None:
-        if self.connection.is_open:
-            try:
-                self.connection.close()
-            except AMQP_ERRORS as error:
-                log.info("connection was gone before it closed", queue=self.queue_name, error=repr(error))
+        if not self.connection.is_open:
+            return
+        settled = Event()
+        try:
+            self.connection.add_callback_threadsafe(settled.set)
+            while not settled.is_set():
+                self.connection.process_data_events(CALLBACK_S_MAX)
+            self.connection.close()
+        except AMQP_ERRORS as error:
+            log.info("connection was gone before it closed", queue=self.queue_name, error=repr(error))
