@@ -169,7 +169,7 @@ def buried(original: pika.BasicProperties, *, queue: str, code: str, error: str)
     `x-death` and its like are left out: RabbitMQ drops messages that seem to travel in a circle by themselves.
     """
     kept = {name: value for name, value in (original.headers or {}).items() if not name.startswith("x-")}
-    reason = {"code": code, "error": error, "queue": queue, "worker": worker_name(), "runbook": code}
+    reason = {"code": code, "error": error, "queue": queue, "worker": worker_name(), "runbook": runbook(code)}
     return pika.BasicProperties(
         content_type=original.content_type,
         content_encoding=original.content_encoding,
@@ -181,6 +181,11 @@ def buried(original: pika.BasicProperties, *, queue: str, code: str, error: str)
         timestamp=int(time.time()),
         headers={**kept, **_readable(reason)},
     )
+
+
+def runbook(code: str) -> str:
+    """Where the runbook of an error code lies in the repository."""
+    return f"infra/runbooks/{code}.md"
 
 
 def _readable(headers: Mapping[str, HeaderValue | None]) -> Headers:

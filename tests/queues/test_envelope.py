@@ -101,5 +101,5 @@ def test_a_buried_body_keeps_its_headers_except_those_by_which_rabbitmq_detects_
         "error": "no hint",
         "queue": "validate",
         "worker": envelope.worker_name(),
-        "runbook": "hint_unreadable",
+        "runbook": "infra/runbooks/hint_unreadable.md",
     }
