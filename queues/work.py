@@ -149,7 +149,8 @@ def lock_subjects(conn: Connection, step: str, subjects: Iterable[str]) -> None:
     """Wait until no other transaction works on any of these subjects of the step."""
     conn.execute(
         text("""select pg_advisory_xact_lock(key) from (
-               select distinct hashtextextended(:step || ' ' || subject, 0) as key from unnest(cast(:subjects as text[])) as t (subject) order by 1) s"""),
+               select distinct hashtextextended(:step || ' ' || subject, 0) as key
+               from unnest(cast(:subjects as text[])) as t (subject) order by 1) s"""),
         {"step": step, "subjects": list(subjects)},
     )
 

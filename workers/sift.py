@@ -164,6 +164,7 @@ def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
             )
         refused = objection(version, envelope["data"], happened_at=happened_at, now=now)
         if refused is not None:
+            _raise_if_unusable(envelope["data"].get(refused.field.removeprefix("data.")))
             return _refusal(envelope, refused.code, refused.field, refused.sentence)
         data = _canonical(envelope["data"])
     except Rejection as error:
@@ -190,10 +191,15 @@ def _canonical(data: dict[str, object]) -> bytes:
         encoded = b""
     if not encoded or b"\\u0000" in encoded:
         for value in data.values():
-            if isinstance(value, Unusable):
-                raise value.rejection
+            _raise_if_unusable(value)
         return canonical_json(data).encode()  # type: ignore[arg-type]
     return encoded
+
+
+def _raise_if_unusable(value: object) -> None:
+    """Refuse by the name of what is wrong with a number rather than by the field that it is no use for."""
+    if isinstance(value, Unusable):
+        raise value.rejection
 
 
 def conflict(envelope: Envelope, first_event_no: int) -> Refusal:

@@ -183,7 +183,7 @@ def spans(conn: Connection, receipts: Sequence[tuple[int, int]]) -> list[Span]:
     """The spans of (receipt, batch) pairs; a receipt without an accepted event has none."""
     found = conn.execute(
         text("""select c.receipt_id, b.batch_no, c.happened_min, c.happened_max from receipt_counts c
-             join unnest(cast(:receipts as bigint[]), cast(:batches as bigint[])) 
+             join unnest(cast(:receipts as bigint[]), cast(:batches as bigint[]))
                as b (receipt_id, batch_no) using (receipt_id)
              where c.accepted > 0 order by 1"""),
         {"receipts": [receipt for receipt, _ in receipts], "batches": [batch for _, batch in receipts]},

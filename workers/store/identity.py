@@ -100,7 +100,7 @@ sums as (select metric_id, sum(events) filter (where fate = 'billed') as billed,
 written as (select metric_id, sum(events) as attributed from control_totals where hop = 'attributed' group by metric_id)
 select coalesce(m.name, 'none'), coalesce(w.attributed, 0), coalesce(s.billed, 0), coalesce(s.excluded, 0),
   coalesce(s.excepted, 0), coalesce(s.in_flight, 0)
-from sums s full join written w using (metric_id) left join metrics m 
+from sums s full join written w using (metric_id) left join metrics m
   on m.id = coalesce(s.metric_id, w.metric_id) order by 1
 """)
 

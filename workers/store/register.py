@@ -34,7 +34,8 @@ def load(conn: Connection, *, sources: Collection[str], meters: Collection[str])
 def _sources(conn: Connection, names: Collection[str]) -> dict[str, Source]:
     found = conn.execute(
         text("""select s.id, s.name, s.quota_per_hour,
-               coalesce(array_agg(u.user_name) filter (where u.user_name is not null), '{}') as users from sources s left join source_users u on u.source_id = s.id
+               coalesce(array_agg(u.user_name) filter (where u.user_name is not null), '{}') as users
+             from sources s left join source_users u on u.source_id = s.id
              where s.name = any(cast(:names as text[])) group by s.id"""),
         {"names": list(names)},
     )

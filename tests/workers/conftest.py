@@ -1,0 +1,79 @@
+"""What tests of steps share: this process bound to a database of the module, a small register, and a drain."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+from line_bench import REGISTER, Bound
+from sqlalchemy import create_engine
+
+from queues.contracts import Delivery
+from queues.settings import settings
+from workers import step
+from workers.store import receipts
+from workers.store.database import engine
+
+
+@pytest.fixture
+def bound(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bound]:
+    """Bind this process to the module's database; hints are recorded, not sent."""
+    monkeypatch.setenv("TALLYLINE_DATABASE_URL", database_url)
+    settings.cache_clear()
+    engine.cache_clear()
+    owner = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://", 1))
+    bound = Bound(database_url, owner)
+
+    def record(name: str, ids: Sequence[int], **how: Any) -> None:
+        bound.hints.append((name, tuple(ids), how.get("delay_s", 0)))
+
+    monkeypatch.setattr(step.hints, "send", record)
+    yield bound
+    engine().dispose()
+    owner.dispose()
+    settings.cache_clear()
+    engine.cache_clear()
+
+
+@pytest.fixture
+def register(bound: Bound) -> Bound:
+    """A source, a meter with three metrics, and one subscription that the subject UA leads to."""
+    with bound.owner.begin() as conn:
+        conn.exec_driver_sql(REGISTER)
+    return bound
+
+
+@pytest.fixture
+def receive(bound: Bound) -> Callable[..., int]:
+    """Store deliveries as one receipt, as intake does; its number."""
+
+    def store(*deliveries: Delivery) -> int:
+        with engine().begin() as conn:
+            receipts.store(conn, "intake", deliveries)
+        return int(bound.one("select max(id) from receipts"))
+
+    return store
+
+
+@pytest.fixture
+def drain(bound: Bound) -> Callable[..., int]:
+    """Run every due row of these steps until none is left; how many were run."""
+    import workers.aggregate
+    import workers.enrich
+    import workers.validate  # noqa: F401 -- registers its step
+
+    def run(*steps: str) -> int:
+        done = 0
+        for _ in range(200):
+            due = bound.rows(
+                """select step, array_agg(id order by id) from work where state = 'ready' and due_at <= now()
+                and step = any(:steps) group by step order by step""",
+                steps=list(steps or ("validate", "enrich", "aggregate")),
+            )
+            if not due:
+                return done
+            for name, ids in due:
+                step.perform(name, ids)
+                done += len(ids)
+        raise AssertionError("the work never ends")
+
+    return run
