@@ -1,11 +1,15 @@
 """How `enrich` works through its rows: receipts together, parked usage key by key, missing billing periods first."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from queues.work import Ready
-from workers.store import attributions, parked, periods
+from workers.store import attributions, moves, periods
 from workers.store.attributions import PARKED_MAX, Gap
+from workers.store.moves import MOVED_MAX
 from workers.unit import Unit
+
+Outcome = TypeVar("Outcome")
 
 #: A pass makes every period that the one before it missed; another round means the master data changed meanwhile.
 ROUNDS_MAX = 3
@@ -28,9 +32,16 @@ def attribute_receipts(unit: Unit, receipts: Sequence[Ready]) -> None:
         unit.then(ready, "aggregate", f"batch/{batch}", weight=ready.weight)
 
 
-def heal_parked(unit: Unit, ready: Ready) -> None:
-    """Decide again what waits for the key in the subject; what is left over is the next revision's."""
-    kind, key = parked.key_of(ready.subject)
+def decide_again(unit: Unit, ready: Ready) -> None:
+    """Decide again what waits for the key in the subject, or what a change under that key moves."""
+    act, kind, key = ready.subject.split("/", 2)
+    if act == "moved":
+        _move(unit, ready, kind=kind, key=key)
+    else:
+        _heal(unit, ready, kind=kind, key=key)
+
+
+def _heal(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:
     exceptions = attributions.parked(unit.conn, kind, key)
     if not exceptions:
         return
@@ -41,7 +52,18 @@ def heal_parked(unit: Unit, ready: Ready) -> None:
         unit.then(ready, "enrich", ready.subject, revision=ready.revision + 1, weight=PARKED_MAX)
 
 
-def _with_periods(unit: Unit, decide: Callable[[], Mapping[str, int] | list[Gap]]) -> Mapping[str, int]:
+def _move(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:
+    events = moves.touched(unit.conn, kind, key)
+    if not events:
+        return
+    (batch,) = attributions.new_batches(unit.conn, "moved", [None])
+    moved = _with_periods(unit, lambda: moves.move(unit.conn, events, batch_no=batch))
+    unit.then(ready, "aggregate", f"batch/{batch}", weight=len(events))
+    if len(events) == MOVED_MAX and moved:
+        unit.then(ready, "enrich", ready.subject, revision=ready.revision + 1, weight=MOVED_MAX)
+
+
+def _with_periods(unit: Unit, decide: Callable[[], Outcome | list[Gap]]) -> Outcome:
     for _round in range(ROUNDS_MAX):
         outcome = decide()
         if not isinstance(outcome, list):

@@ -315,3 +315,65 @@ def test_the_identity_names_what_does_not_add_up(register, receive, drain):
     assert [each.check for each in differences] == ["usage: attributed = billed + excluded + in exception + in flight"]
     assert differences[0].source == "/ops/jfk"
     assert len(drifts) >= 1
+
+
+def test_a_backdated_contract_version_moves_usage_and_leaves_every_total_as_it_was(register, receive, drain):
+    receive(batch(event("1"), event("2", time=(HAPPENED_AT + timedelta(hours=1)).isoformat())))
+    drain()
+    register.run("update contract_versions set ends_at = :at", at=HAPPENED_AT + timedelta(minutes=30))
+    register.run(
+        """insert into contract_versions (contract_id, version, starts_at, recorded_by)
+        select id, 2, :at, 'test' from contracts""",
+        at=HAPPENED_AT + timedelta(minutes=30),
+    )
+    contract = str(register.one("select id from contracts"))
+
+    for _ in range(2):
+        with engine().begin() as conn:
+            parked.move(conn, "contract", [contract], correlation_id="test")
+        drain()
+
+    moved = "select v.version, a.events from aggregates a join contract_versions v on v.id = a.contract_version_id"
+    assert sorted(tuple(row) for row in register.rows(moved)) == [(1, 1)] * 3 + [(2, 1)] * 3
+    assert register.rows("select value, n from aggregate_values") == [("N14228", 1), ("N14228", 1)]
+    assert register.one("select count(*) from attributions where sign = -1") == 3
+    assert_identity()
+    register.run(
+        "delete from contract_versions where version = 2; update contract_versions set ends_at = '9999-12-31Z'"
+    )
+
+
+def test_a_contract_cut_short_turns_usage_into_exceptions(register, receive, drain):
+    receive(batch(event("1"), event("2", time=(HAPPENED_AT - timedelta(hours=1)).isoformat())))
+    drain()
+    register.run("update contract_versions set ends_at = :at", at=HAPPENED_AT)
+    contract = str(register.one("select id from contracts"))
+    with engine().begin() as conn:
+        parked.move(conn, "contract", [contract], correlation_id="test")
+
+    drain()
+
+    assert refusals(register) == [("contract_not_in_force", "1")] * 3
+    assert windows(register)["departures"] == (1, 1)
+    assert_identity()
+    register.run("update contract_versions set ends_at = '9999-12-31Z'")
+
+
+def test_a_mapping_that_leads_elsewhere_takes_its_usage_along(register, receive, drain):
+    receive(batch(event("1"), event("2")))
+    drain()
+    register.run("""insert into subscriptions (ref, contract_id, cycle_id)
+        select 's-other', contract_id, cycle_id from subscriptions where ref = 's-ua';
+        update mappings set superseded_at = now();
+        insert into mappings (source_id, subject, subscription_id, starts_at, recorded_by)
+        select source_id, subject, (select id from subscriptions where ref = 's-other'), starts_at, 'test' from mappings""")
+    source_id = register.one("select id from sources")
+    with engine().begin() as conn:
+        parked.move(conn, "mapping", [parked.mapping_key(source_id, "UA")], correlation_id="test")
+
+    drain()
+
+    held = register.rows("""select s.ref, sum(a.events) from aggregates a join subscriptions s on s.id = a.subscription_id
+        group by 1 order by 1""")
+    assert [tuple(row) for row in held] == [("s-other", 6), ("s-ua", 0)]
+    assert_identity()

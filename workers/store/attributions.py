@@ -27,12 +27,12 @@ _FROM_PARKED = """
         where state = 'open' and step = 'enrich' and id = any(cast(:exceptions as bigint[]))) x
   join usage_events e on e.event_no = x.event_no and e.happened_at = x.happened_at
 """
-#: A subject may be long; a key of work may not. `waits_key` below and `mapping_key` spell it the same way.
-_MAPPING_KEY = (
+#: A subject may be long; a key of work may not. `waits_key` below and `mapping_key` spell it alike.
+MAPPING_KEY = (
     """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
 )
 
-_USAGE = """
+USAGE = """
 with picked as ({picked}),
 usage as materialized (
   select p.event_no, p.key16, p.source_id, p.event_id, p.subject, p.happened_at, p.batch_no, p.exception_id,
@@ -168,7 +168,7 @@ def heal(conn: Connection, exception_ids: Sequence[int], *, batch_no: int) -> Ma
 
 def _attribute(conn: Connection, picked: str, values: dict[str, Any]) -> Mapping[str, int] | list[Gap]:
     rules, rule_values = sql_of_rules(conn)
-    usage = _USAGE.format(picked=picked, rules=rules, mapping_key=_MAPPING_KEY)
+    usage = USAGE.format(picked=picked, rules=rules, mapping_key=MAPPING_KEY)
     values = {**values, **rule_values}
     attempt = conn.begin_nested()
     found = conn.execute(text(usage + _FATES), values).all()

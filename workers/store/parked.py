@@ -18,12 +18,6 @@ def mapping_key(source_id: int, subject: str) -> str:
     return f"{source_id}/{subject}"
 
 
-def key_of(subject: str) -> tuple[str, str]:
-    """The kind and the key in a work subject: `parked/mapping/3/UA` is ("mapping", "3/UA")."""
-    _, kind, key = subject.split("/", 2)
-    return kind, key
-
-
 def wake(conn: Connection, waits: Sequence[tuple[str, str]], *, correlation_id: str) -> list[Hintable]:
     """Owe `enrich` to whatever waits for these (kind, key), in a transaction after the one that held the fence."""
     found = conn.execute(
@@ -42,6 +36,18 @@ def wake(conn: Connection, waits: Sequence[tuple[str, str]], *, correlation_id: 
         if row.n
     ]
     return insert(conn, rows)
+
+
+def move(conn: Connection, kind: str, keys: Sequence[str], *, correlation_id: str) -> list[Hintable]:
+    """Owe `enrich` to usage attributed under a contract or mapping that has changed; after the fence, as `wake`."""
+    found = conn.execute(
+        text("""select key, coalesce((select max(w.revision) from work w where w.step = 'enrich'
+               and w.subject = 'moved/' || :kind || '/' || key), 0) + 1 as revision
+             from unnest(cast(:keys as text[])) as t (key)"""),
+        {"kind": kind, "keys": list(keys)},
+    )
+    subjects = [NewWork("enrich", f"moved/{kind}/{row.key}", correlation_id, revision=row.revision) for row in found]
+    return insert(conn, subjects)
 
 
 def wake_all(conn: Connection, *, correlation_id: str) -> list[Hintable]:
