@@ -42,10 +42,13 @@ class Bound:
 
 REGISTER = """
 insert into erp_connections (id, adapter) values ('books', 'ledger_file') on conflict do nothing;
-insert into legal_entities values ('pony', 'Port of New York', 'USD', 'America/New_York', 'US-NY', 'books') on conflict do nothing;
-insert into billing_cycles (legal_entity_id, name, zone) values ('pony', 'monthly', 'America/New_York') on conflict do nothing;
+insert into legal_entities values ('pony', 'Port of New York', 'USD', 'America/New_York', 'US-NY',
+  'books') on conflict do nothing;
+insert into billing_cycles (legal_entity_id, name, zone) values ('pony', 'monthly',
+  'America/New_York') on conflict do nothing;
 insert into accounts values ('ua', 'United') on conflict do nothing;
-insert into contracts (ref, account_id, legal_entity_id, currency) values ('c-ua', 'ua', 'pony', 'USD') on conflict do nothing;
+insert into contracts (ref, account_id, legal_entity_id, currency) values ('c-ua', 'ua', 'pony',
+  'USD') on conflict do nothing;
 insert into contract_versions (contract_id, version, starts_at, recorded_by)
   select id, 1, '2020-01-01', 'test' from contracts on conflict do nothing;
 insert into subscriptions (ref, contract_id, cycle_id)
@@ -70,7 +73,8 @@ def event(event_id: str, **changes: Any) -> dict[str, Any]:
     data = {"distance": 1400, "tail": "N14228", **changes.pop("data", {})}
     time = HAPPENED_AT.isoformat().replace("+00:00", "Z")
     return {
-        "specversion": "1.0", "id": event_id, "source": SOURCE, "type": METER, "subject": "UA", "time": time, "data": data,
+        "specversion": "1.0", "id": event_id, "source": SOURCE, "type": METER, "subject": "UA", "time": time,
+          "data": data,
     } | changes  # fmt: skip
 
 

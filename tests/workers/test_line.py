@@ -14,7 +14,8 @@ from workers.store.database import engine, snapshot
 
 @pytest.fixture(autouse=True)
 def _empty(register: Bound) -> None:
-    register.run("""truncate receipts, receipt_counts, event_keys, usage_events, batches, attributions, exclusions, aggregates,
+    register.run("""truncate receipts, receipt_counts, event_keys, usage_events, batches, attributions,
+      exclusions, aggregates,
         aggregate_values, control_totals, work, exceptions, notices, source_hours, exclusion_rules, lots cascade""")
 
 
@@ -297,7 +298,8 @@ def test_usage_after_a_seal_lands_in_the_next_lot_of_the_same_period(register, r
     drain()
 
     rows = register.rows(
-        "select lot, events from aggregates where metric_id = (select id from metrics where name = 'departures') order by 1"
+        "select lot, events from aggregates where metric_id = (select id from metrics
+          where name = 'departures') order by 1"
     )
     assert [tuple(row) for row in rows] == [(1, 1), (2, 1)]
     assert_identity()
@@ -366,14 +368,16 @@ def test_a_mapping_that_leads_elsewhere_takes_its_usage_along(register, receive,
         select 's-other', contract_id, cycle_id from subscriptions where ref = 's-ua';
         update mappings set superseded_at = now();
         insert into mappings (source_id, subject, subscription_id, starts_at, recorded_by)
-        select source_id, subject, (select id from subscriptions where ref = 's-other'), starts_at, 'test' from mappings""")
+        select source_id, subject, (select id from subscriptions where ref = 's-other'), starts_at, 'test'
+          from mappings""")
     source_id = register.one("select id from sources")
     with engine().begin() as conn:
         parked.move(conn, "mapping", [parked.mapping_key(source_id, "UA")], correlation_id="test")
 
     drain()
 
-    held = register.rows("""select s.ref, sum(a.events) from aggregates a join subscriptions s on s.id = a.subscription_id
+    held = register.rows("""select s.ref, sum(a.events)
+      from aggregates a join subscriptions s on s.id = a.subscription_id
         group by 1 order by 1""")
     assert [tuple(row) for row in held] == [("s-other", 6), ("s-ua", 0)]
     assert_identity()
