@@ -297,10 +297,8 @@ def test_usage_after_a_seal_lands_in_the_next_lot_of_the_same_period(register, r
 
     drain()
 
-    rows = register.rows(
-        "select lot, events from aggregates where metric_id = (select id from metrics
-          where name = 'departures') order by 1"
-    )
+    rows = register.rows("""select lot, events from aggregates
+        where metric_id = (select id from metrics where name = 'departures') order by 1""")
     assert [tuple(row) for row in rows] == [(1, 1), (2, 1)]
     assert_identity()
     register.run("update billing_periods set lot = 1")
