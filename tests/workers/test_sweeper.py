@@ -1,6 +1,6 @@
 """The sweeper: due rows are hinted until they are done, dead ones are shown, resolved ones leave the console."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -35,11 +35,11 @@ class Console:
 
 
 @pytest.fixture
-def console(bound: Bound, monkeypatch: pytest.MonkeyPatch) -> Iterator[Console]:
+def console(bound: Bound, monkeypatch: pytest.MonkeyPatch) -> Console:
     bound.run("truncate work, exceptions restart identity cascade")
     console = Console()
     monkeypatch.setattr(sweeper, "broker", lambda: console)
-    yield console
+    return console
 
 
 def owe(*rows: NewWork) -> list[int]:
@@ -54,7 +54,11 @@ def test_a_row_whose_hint_was_lost_is_hinted_again_after_two_four_eight_seconds(
     for _ in range(4):
         assert sweeper.sweep() == 0
         for age_s in (1, 2, 4, 8, 16, 32):
-            bound.run("update work set hinted_at = now() - make_interval(secs => :age)", age=age_s + 0.5)
+            bound.run(
+                """update work set hinted_at = now() - make_interval(secs => :age),
+                due_at = now() - interval '1 hour'""",
+                age=age_s + 0.5,
+            )
             if sweeper.sweep():
                 waits.append(age_s)
                 break
