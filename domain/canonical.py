@@ -1,6 +1,7 @@
 """One text for one JSON value: what equality of two events' data means, and which numbers and texts we take at all."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from decimal import Clamped, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
 from typing import Final, TypeAlias
@@ -23,6 +24,7 @@ _BOUNDED: Final = Context(
 )
 assert not _BOUNDED.traps[Clamped], "0e99 is zero and stays allowed"
 _INTEGER_END: Final = 10 ** (EXPONENT_MAX + 1)
+_DECIMAL_TEXT: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 
 
 class NumberOutOfBounds(Rejection):
@@ -95,11 +97,37 @@ def canonical_json(value: Json) -> str:
     return "".join(parts)
 
 
-def scalar_text(value: Json) -> str:
-    """The text of one property where it is a key (a distinct value, a dimension): as PostgreSQL prints it from jsonb.
+def number_in(value: Json) -> Decimal | None:
+    """The number that a property stands for: a number, or a decimal written as a text so that nobody rounds it.
 
-    Texts are quoted, so that "1" and 1 stay two; numbers stand in digits, never with an exponent.
+    None for anything else, and for what cannot be kept exactly.
     """
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        return None
+    if isinstance(value, str) and not _DECIMAL_TEXT.fullmatch(value):
+        return None
+    try:
+        return decimal_of(value)
+    except NumberOutOfBounds:
+        return None
+
+
+def plain_text(value: Json) -> str:
+    """The text of a single value where it is compared or counted, as PostgreSQL's `->>` gives it.
+
+    A text is itself, a number stands in digits without an exponent: a producer that begins to quote its numbers has
+    not changed what it says.
+    """
+    if isinstance(value, str):
+        return value
+    return jsonb_text(value)
+
+
+def jsonb_text(value: Json) -> str:
+    """The text of a flat value as PostgreSQL prints jsonb: shorter keys first, a space after colon and comma."""
+    if isinstance(value, Mapping):
+        entries = sorted(value.items(), key=lambda entry: (len(entry[0].encode()), entry[0].encode()))
+        return "{" + ", ".join(f"{_text(key)}: {jsonb_text(item)}" for key, item in entries) + "}"
     if isinstance(value, Decimal):
         return decimal_text(decimal_of(value))
     return canonical_json(value)

@@ -195,6 +195,36 @@ issue_date_too_early medium
 total_negative high
     A document that must ask for money would give it.
     Issue a credit note instead.
+period_not_ended high
+    The billing period is not over.
+    Wait for its end.
+receipts_unaggregated high
+    Usage that was received is not yet in its windows.
+    Wait; if it lasts, look at the work of validate, enrich and aggregate.
+events_do_not_add_up high
+    Parsed events are not accepted, duplicate and refused ones together.
+    Follow the source and hour that are named.
+usage_does_not_add_up high
+    Attributed usage is not billed, excluded, excepted and in flight together.
+    Follow the source, metric and hour that are named.
+work_open high
+    Steps still owe work of the run.
+    Wait; if it lasts, look at the work and its exceptions.
+drafts_blocked high
+    Drafts cannot be completed.
+    Resolve the exceptions of the drafts that are named.
+approval_missing medium
+    Nobody has approved the run's drafts.
+    Review the drafts and approve them.
+accounts_parked high
+    Money circuit breakers hold accounts of the run.
+    Release or correct each, or bill the others and override.
+postings_unconfirmed high
+    Documents are on their way to the ERP and not confirmed.
+    Wait; if it lasts, look at the attempts.
+usage_in_flight high
+    Usage of the period is neither billed, excluded nor in exception.
+    Find the step that holds it.
 stage_out_of_order medium
     A billing run would skip a stage or go back.
     Take the next stage.

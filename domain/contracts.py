@@ -2,18 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Final, Protocol, TypeVar
+from datetime import datetime
+from typing import Protocol, TypeVar
 
 from domain.errors import Rejection
 from domain.money import Currency
-from domain.periods import Window
+from domain.periods import EVER, OPEN_END, Window
 from domain.prices import Price
-
-#: Before every instant: since ever.
-EVER: Final = datetime.min.replace(tzinfo=UTC)
-#: After every instant: until further notice.
-OPEN_END: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class ContractNotInForce(Rejection):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from typing import Final
 
-from domain.canonical import decimal_of
+from domain.canonical import decimal_of, decimal_text
 from domain.currencies import MINOR_UNITS, WITHOUT_MINOR_UNITS
 from domain.errors import Rejection
 
@@ -136,8 +136,12 @@ class Money:
         return Money(rounded_to(self.amount, self.currency.minor_units), self.currency)
 
     def to_text(self) -> str:
-        """The amount as a decimal string, as precise as it is, never with an exponent; the currency is not in it."""
-        return format(self.amount, "f")
+        """The amount as a decimal string without its currency: never an exponent, never less exact than it is.
+
+        In whole minor units it has exactly their decimals (`5.00`), else as many as it needs.
+        """
+        rounded = self.rounded().amount
+        return format(rounded, "f") if rounded == self.amount else decimal_text(self.amount)
 
     def _same(self, other: "Money") -> Decimal:
         if self.currency != other.currency:

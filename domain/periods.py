@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 #: A hundred years of months; a larger count is a mistake.
 PERIODS_MAX: Final = 1_200
+#: Before every instant: since ever.
+EVER: Final = datetime.min.replace(tzinfo=UTC)
+#: After every instant: until further notice.
+OPEN_END: Final = datetime.max.replace(tzinfo=UTC)
+
 _DAYS_CACHED: Final = 65_536
 _ZONES_CACHED: Final = 1_024
 _SECOND: Final = timedelta(seconds=1)

@@ -1,20 +1,28 @@
 """Which usage events are taken: their time against the meter's bounds, their data against the meter's fields."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, cast
+
+from domain.canonical import Json, number_in
+from domain.codes import code_named
+from domain.definitions import Definition, DefinitionInvalid
+from domain.metrics import Metric
 
 #: Clocks of upstream systems may run ahead by this much; what lies further ahead was not measured.
 SKEW_MAX: Final = timedelta(hours=1)
 #: Characters of a text field unless the meter says otherwise.
 TEXT_LENGTH_MAX: Final = 1_000
-#: A decimal written as text, so that no JSON library on the way can round it.
-_DECIMAL_TEXT: Final = re.compile(r"-?[0-9]{1,30}(\.[0-9]{1,30})?", re.ASCII)
 
 Kind: TypeAlias = Literal["string", "integer", "decimal", "boolean"]
+_KINDS: Final[tuple[Kind, ...]] = ("string", "integer", "decimal", "boolean")
+
+
+class MeterInvalid(DefinitionInvalid):
+    """A meter's fields contradict themselves, or those that a metric needs."""
+
+    code = "meter_invalid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +51,44 @@ class MeterVersion:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Why an event is not taken: a code of the table, the field, what is wrong and what to send instead."""
+    """Why an event is not taken: a code of the table, the field, and what is wrong."""
 
     code: str
     field: str
     sentence: str
 
+    @property
+    def fix(self) -> str:
+        """What its producer, or the owner of the meter, can do."""
+        return code_named(self.code).fix
 
-def fields_of(entries: Sequence[Mapping[str, object]]) -> tuple[Field, ...]:
-    """The fields as a meter version keeps them: objects with `name`, `kind` and what differs from the default."""
-    return tuple(Field(**entry) for entry in entries)  # type: ignore[arg-type]
+
+def fields_of(entries: Sequence[Mapping[str, Json]]) -> tuple[Field, ...]:
+    """The fields as a meter version keeps them: objects with `name`, `kind` and what differs from the default.
+
+    Raises `MeterInvalid`, which names the field and the fix.
+    """
+    definition = Definition({"fields": entries}, MeterInvalid)
+    fields = tuple(_parsed(entry) for entry in definition.objects("fields"))
+    if len({field.name for field in fields}) != len(fields):
+        raise definition.refuse("fields", "name one field twice", fix="keep one of the two")
+    return fields
+
+
+def check_metric(metric: Metric, version: MeterVersion) -> None:
+    """Refuses a metric that the events of a meter version cannot feed: what it adds up must be a number there.
+
+    Then no accepted event can fail to be added. Raises `MeterInvalid`.
+    """
+    kinds = {field.name: field.kind for field in version.fields}
+    for name in (*metric.needed, *metric.dimensions):
+        if name not in kinds:
+            fix = f"declare {name}, with is_required false if it may be absent"
+            raise MeterInvalid(f"has no {name}, which {metric.name} reads", field="fields", fix=fix)
+    added = metric.aggregation.property_name if metric.aggregation.name == "sum" else None
+    if added is not None and kinds[added] not in {"integer", "decimal"}:
+        sentence = f"say that {added} is a {kinds[added]}, which {metric.name} cannot add up"
+        raise MeterInvalid(sentence, field="fields", fix="declare it as decimal or integer")
 
 
 def version_for(versions: Sequence[MeterVersion], *, dataschema: str, happened_at: datetime) -> MeterVersion | None:
@@ -62,7 +98,7 @@ def version_for(versions: Sequence[MeterVersion], *, dataschema: str, happened_a
 
 
 def objection(
-    version: MeterVersion, data: Mapping[str, object], *, happened_at: datetime, now: datetime
+    version: MeterVersion, data: Mapping[str, Json], *, happened_at: datetime, now: datetime
 ) -> Refused | None:
     """The first thing that is wrong with an event, or None if it is taken."""
     if happened_at > now + SKEW_MAX:
@@ -90,7 +126,7 @@ def _without(field: Field, *, is_there: bool) -> Refused | None:
     return None
 
 
-def _fits(field: Field, value: object) -> bool:
+def _fits(field: Field, value: Json) -> bool:
     match field.kind:
         case "string":
             return isinstance(value, str) and len(value) <= field.length_max
@@ -99,11 +135,24 @@ def _fits(field: Field, value: object) -> bool:
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
         case "decimal":
-            if isinstance(value, str):
-                return _DECIMAL_TEXT.fullmatch(value) is not None
-            return isinstance(value, (int, Decimal)) and not isinstance(value, bool)
+            return number_in(value) is not None
 
 
 def _misfit(field: Field) -> Refused:
     wanted = f"a string of at most {field.length_max} characters" if field.kind == "string" else f"a {field.kind}"
     return Refused("field_invalid", f"data.{field.name}", f"data.{field.name} must be {wanted}")
+
+
+def _parsed(field: Definition) -> Field:
+    field.only("name", "kind", "is_required", "is_nullable", "length_max")
+    kind = cast("Kind", field.choice("kind", _KINDS))
+    length_max = field.integer("length_max")
+    if length_max is not None and (kind != "string" or length_max <= 0):
+        raise field.refuse("length_max", f"is {length_max} for a {kind}", fix="give 1 or more, for strings only")
+    return Field(
+        name=field.text("name"),
+        kind=kind,
+        is_required=field.boolean("is_required", default=True),
+        is_nullable=field.boolean("is_nullable", default=False),
+        length_max=TEXT_LENGTH_MAX if length_max is None else length_max,
+    )

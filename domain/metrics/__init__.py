@@ -1,12 +1,13 @@
 """Metrics: one file per aggregation. A metric turns a meter's events in a window into one quantity."""
 
-from domain.metrics.aggregation import Aggregation, Contribution, Increment, Observation
+from domain.metrics.aggregation import Aggregation, Contribution, Increment, Kept, Observation
 from domain.metrics.metric import Metric, MetricInvalid, parse_metric
 
 __all__ = [
     "Aggregation",
     "Contribution",
     "Increment",
+    "Kept",
     "Metric",
     "MetricInvalid",
     "Observation",

@@ -1,10 +1,10 @@
 """What every aggregation offers: how one event contributes, and how the quantity is read from what was kept."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, assert_never
 
 from domain.canonical import Json
 from domain.errors import Rejection
@@ -42,6 +42,45 @@ Contribution: TypeAlias = Increment | Observation
 Signed: TypeAlias = tuple[Contribution, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What the store keeps of a window: the signed sum of its increments, and how often each value was seen, signed.
+
+    Two of the same window and different batches or lots may be added; a batch that only takes back is negative.
+    """
+
+    total: Decimal = ZERO
+    values: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, contributions: Iterable[Signed]) -> "Kept":
+        """What is kept of these contributions, in whatever order they come."""
+        total, values = ZERO, dict[str, int]()
+        for contribution, sign in contributions:
+            assert sign in {1, -1}, sign
+            match contribution:
+                case Increment(quantity):
+                    total = EXACT.add(total, quantity) if sign > 0 else EXACT.subtract(total, quantity)
+                case Observation(value):
+                    values[value] = values.get(value, 0) + sign
+                case _ as unknown:
+                    assert_never(unknown)
+        return cls(total, _seen(values))
+
+    def __add__(self, other: "Kept") -> "Kept":
+        values = dict(self.values)
+        for value, times in other.values.items():
+            values[value] = values.get(value, 0) + times
+        return Kept(EXACT.add(self.total, other.total), _seen(values))
+
+    def values_seen(self) -> Iterable[str]:
+        """The values that are left. Raises `AggregateNegative` if one was taken back more often than it was seen."""
+        for value, times in self.values.items():
+            if times < 0:
+                raise AggregateNegative(f"{value} was seen {times} times", value=value, times=times)
+            yield value
+
+
 class Aggregation(Protocol):
     """One way to turn events into a quantity, in any order of arrival, with contributions that can be taken back."""
 
@@ -60,32 +99,10 @@ class Aggregation(Protocol):
     def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Contribution:
         """What an event adds; its property is present and not null. Raises `QuantityInvalid`."""
 
-    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
-        """The quantity of a whole window, computed anew; what is kept must give the same."""
+    def quantity(self, kept: Kept) -> Decimal:
+        """The quantity of all that was kept of a window, over its batches and lots. Raises `AggregateNegative`."""
 
 
-def summed(contributions: Iterable[Signed]) -> Decimal:
-    """The signed sum of increments."""
-    result = ZERO
-    for contribution, sign in contributions:
-        assert isinstance(contribution, Increment), contribution
-        assert sign in {1, -1}, sign
-        quantity = contribution.quantity
-        result = EXACT.add(result, quantity) if sign > 0 else EXACT.subtract(result, quantity)
-    return result
-
-
-def tallied(contributions: Iterable[Signed]) -> dict[str, int]:
-    """How often each value was seen, without those seen zero times.
-
-    Raises `AggregateNegative` if one was taken back more often than it was seen.
-    """
-    result: dict[str, int] = {}
-    for contribution, sign in contributions:
-        assert isinstance(contribution, Observation), contribution
-        assert sign in {1, -1}, sign
-        result[contribution.value] = result.get(contribution.value, 0) + sign
-    for value, times in result.items():
-        if times < 0:
-            raise AggregateNegative(f"{value} was seen {times} times", value=value, times=times)
-    return {value: times for value, times in result.items() if times}
+def _seen(values: Mapping[str, int]) -> dict[str, int]:
+    """Without what was seen zero times: it does not exist."""
+    return {value: times for value, times in values.items() if times}

@@ -1,13 +1,13 @@
 """Count: each event is one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Final, Literal
 
 from domain.canonical import Json
-from domain.metrics.aggregation import Increment, Signed, summed
+from domain.metrics.aggregation import Increment, Kept
 
 _ONE: Final = Increment(Decimal(1))
 
@@ -24,6 +24,6 @@ class Count:
         """One."""
         return _ONE
 
-    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
+    def quantity(self, kept: Kept) -> Decimal:
         """The number of events, those taken back left out."""
-        return summed(contributions)
+        return kept.total

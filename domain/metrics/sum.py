@@ -1,13 +1,13 @@
 """Sum: the events' values of a property, added up."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from domain.canonical import Json, decimal_of
-from domain.metrics.aggregation import Increment, QuantityInvalid, Signed, summed
+from domain.canonical import Json, number_in
+from domain.metrics.aggregation import Increment, Kept, QuantityInvalid
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +19,13 @@ class Sum:
     keeps: ClassVar[Literal["increments"]] = "increments"
 
     def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Increment:  # noqa: ARG002
-        """The property's number. Raises `QuantityInvalid` for anything but a number, also for a number in quotes."""
-        value = properties[self.property_name]
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise QuantityInvalid(f"{self.property_name} is {value!r:.40}, not a number", field=self.property_name)
-        return Increment(decimal_of(value))
+        """The property's number, also if it is written as a decimal text. Raises `QuantityInvalid`."""
+        quantity = number_in(properties[self.property_name])
+        if quantity is None:
+            shown = f"{properties[self.property_name]!r:.40}"
+            raise QuantityInvalid(f"{self.property_name} is {shown}, not a number", field=self.property_name)
+        return Increment(quantity)
 
-    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
+    def quantity(self, kept: Kept) -> Decimal:
         """The exact sum, what was taken back subtracted."""
-        return summed(contributions)
+        return kept.total

@@ -1,13 +1,13 @@
 """Unique count: how many different values a property had."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from domain.canonical import Json, scalar_text
-from domain.metrics.aggregation import Observation, Signed, tallied
+from domain.canonical import Json, plain_text
+from domain.metrics.aggregation import Kept, Observation
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,9 +19,9 @@ class UniqueCount:
     keeps: ClassVar[Literal["values"]] = "values"
 
     def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Observation:  # noqa: ARG002
-        """The property's value as canonical text, so that the text "1" and the number 1 are two."""
-        return Observation(scalar_text(properties[self.property_name]))
+        """The property's value as plain text."""
+        return Observation(plain_text(properties[self.property_name]))
 
-    def quantity(self, contributions: Iterable[Signed]) -> Decimal:
+    def quantity(self, kept: Kept) -> Decimal:
         """How many values are left. Raises `AggregateNegative` if one was taken back too often."""
-        return Decimal(len(tallied(contributions)))
+        return Decimal(len(list(kept.values_seen())))

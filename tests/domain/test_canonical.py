@@ -16,8 +16,10 @@ from domain.canonical import (
     canonical_json,
     decimal_of,
     decimal_text,
+    jsonb_text,
     normal_number,
-    scalar_text,
+    number_in,
+    plain_text,
 )
 
 pytestmark = pytest.mark.fast
@@ -130,10 +132,32 @@ def test_trailing_zeros_never_matter(number, zeros):
     assert normal_number(padded) == normal_number(text) == number
 
 
-def test_a_property_that_is_a_key_stands_in_digits():
-    assert scalar_text(Decimal("0.0000001")) == "0.0000001"
-    assert scalar_text(Decimal("7.0")) == scalar_text(7) == "7"
-    assert scalar_text("7") == '"7"'
-    assert scalar_text(None) == "null"
+def test_a_property_that_is_counted_is_its_plain_text():
+    assert plain_text(Decimal("0.0000001")) == "0.0000001"
+    assert plain_text(Decimal("7.0")) == plain_text(7) == plain_text("7") == "7"
+    assert [plain_text(value) for value in (True, None)] == ["true", "null"]
+
+
+def test_an_object_is_printed_as_postgresql_prints_jsonb():
+    value = {"zone": 'a"b', "é": None, "at": Decimal("1E-7"), "b": True}
+
+    assert jsonb_text(value) == '{"b": true, "at": 0.0000001, "é": null, "zone": "a\\"b"}'
+    assert jsonb_text({}) == "{}"
+
+
+@pytest.mark.parametrize(("value", "number"), [(7, "7"), (Decimal("0.50"), "0.5"), ("-0012.50", "-12.5"), ("0", "0")])
+def test_a_number_may_be_written_as_a_decimal_text(value, number):
+    assert number_in(value) == Decimal(number)
+
+
+@pytest.mark.parametrize(
+    "value", [None, True, "", "x", "1e3", " 1", "+1", ".5", "5.", "NaN", "1" * 31, "0." + "1" * 31, 10**31, []]
+)
+def test_what_is_no_exact_number_is_none(value):
+    assert number_in(value) is None
+
+
+def test_a_decimal_text_with_too_many_digits_is_no_number():
+    assert number_in("1" * 20 + "." + "1" * 20) is None
     assert decimal_of("1e2") == 100
     assert decimal_text(Decimal("-0.0")) == "0"

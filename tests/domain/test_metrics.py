@@ -7,7 +7,7 @@ from domain_strategies import numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.metrics import Increment, MetricInvalid, Observation, parse_metric
+from domain.metrics import Increment, Kept, MetricInvalid, Observation, parse_metric
 from domain.metrics.aggregation import AggregateNegative, QuantityInvalid
 from domain.metrics.metric import QuantityMissing
 
@@ -51,17 +51,23 @@ def test_a_sum_adds_the_property_and_keeps_dimensions_apart():
     metric = parse_metric(DISTANCE)
 
     assert metric.contribution({"miles": 1400, "air_time": 227}, happened_at=NOON) == Increment(Decimal(1400))
-    assert metric.dimension_text({"origin": "JFK"}) == '{"origin":"JFK"}'
-    assert metric.dimension_text({}) == '{"origin":null}'
+    assert metric.dimension_text({"origin": "JFK"}) == '{"origin": "JFK"}'
+    assert metric.dimension_text({}) == '{"origin": null}'
 
 
-def test_a_unique_count_sees_the_text_and_the_number_as_two():
+def test_a_sum_takes_a_decimal_text_for_its_number():
+    assert parse_metric(DISTANCE).contribution({"miles": "1400.50", "air_time": 1}, happened_at=NOON) == Increment(
+        Decimal("1400.5")
+    )
+
+
+def test_a_producer_that_begins_to_quote_its_numbers_has_no_more_of_them():
     metric = parse_metric(AIRCRAFT)
 
-    values = [metric.contribution({"tail": tail}, happened_at=NOON) for tail in ("1", 1, Decimal("1.0"))]
+    values = [metric.contribution({"tail": tail}, happened_at=NOON) for tail in ("1", 1, Decimal("1.0"), "N1")]
 
-    assert values == [Observation('"1"'), Observation("1"), Observation("1")]
-    assert metric.aggregation.quantity((value, 1) for value in values) == 2
+    assert values == [Observation("1"), Observation("1"), Observation("1"), Observation("N1")]
+    assert metric.aggregation.quantity(Kept.of((value, 1) for value in values)) == 2
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_an_event_without_a_needed_property_has_no_quantity(properties, missing)
     assert refused.value.facts == {"field": missing, "metric": "distance"}
 
 
-@pytest.mark.parametrize("value", ["1400", True, [1400], {"miles": 1}])
+@pytest.mark.parametrize("value", ["far", "NaN", True, [1400], {"miles": 1}])
 def test_what_is_no_number_is_not_summed(value):
     with pytest.raises(QuantityInvalid):
         parse_metric(DISTANCE).contribution({"miles": value, "air_time": 1}, happened_at=NOON)
@@ -91,7 +97,7 @@ def test_a_sum_taken_back_is_gone_in_any_order(values, random):
     random.shuffle(signed)
 
     left = sum(Fraction(number) for number, is_taken_back in values if not is_taken_back)
-    assert Fraction(metric.aggregation.quantity(signed)) == left
+    assert Fraction(metric.aggregation.quantity(Kept.of(signed))) == left
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=20), st.randoms())
@@ -103,16 +109,25 @@ def test_a_value_taken_back_as_often_as_it_was_seen_does_not_count(values, rando
         signed += [(contribution, 1), (contribution, -1)] if is_taken_back else [(contribution, 1)]
     random.shuffle(signed)
 
-    assert metric.aggregation.quantity(signed) == len({tail for tail, is_taken_back in values if not is_taken_back})
+    assert metric.aggregation.quantity(Kept.of(signed)) == len(
+        {tail for tail, is_taken_back in values if not is_taken_back}
+    )
 
 
 def test_a_value_taken_back_more_often_than_it_was_seen_is_refused():
+    kept = Kept.of([(Observation("x"), 1), (Observation("x"), -1), (Observation("x"), -1)])
+
     with pytest.raises(AggregateNegative) as refused:
-        parse_metric(AIRCRAFT).aggregation.quantity(
-            [(Observation("x"), 1), (Observation("x"), -1), (Observation("x"), -1)]
-        )
+        parse_metric(AIRCRAFT).aggregation.quantity(kept)
 
     assert refused.value.facts == {"value": "x", "times": -1}
+
+
+def test_what_one_batch_takes_back_another_has_given():
+    given, taken = Kept.of([(Observation("x"), 1)]), Kept.of([(Observation("x"), -1)])
+
+    assert taken + given == Kept()
+    assert Kept.of([(Increment(Decimal(2)), 1)]) + Kept.of([(Increment(Decimal(2)), -1)]) == Kept()
 
 
 @pytest.mark.parametrize(

@@ -82,10 +82,10 @@ def test_money_is_finite(amount):
         Money(Decimal(amount), EUR)
 
 
-def test_text_never_has_an_exponent_and_keeps_its_precision():
-    texts = [Money(Decimal(text), EUR).to_text() for text in ("1E+6", "1E-10", "12.50")]
+def test_text_never_has_an_exponent_and_shows_minor_units_or_all_there_is():
+    texts = [Money(Decimal(text), EUR).to_text() for text in ("1E+6", "1E-10", "12.5000")]
 
-    assert texts == ["1000000", "0.0000000001", "12.50"]
+    assert texts == ["1000000.00", "0.0000000001", "12.50"]
 
 
 @pytest.mark.parametrize("operation", ["__add__", "__sub__", "__lt__", "__le__", "__gt__", "__ge__"])
@@ -106,7 +106,7 @@ def test_money_compares_within_a_currency():
     assert abs(-two) == two
     assert (one - one).is_zero
     assert (one - two).is_negative
-    assert one.times(Decimal("0.5")).to_text() == "0.5"
+    assert one.times(Decimal("0.5")).to_text() == "0.50"
 
 
 def test_a_sum_that_would_not_be_exact_is_never_rounded_silently():

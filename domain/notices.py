@@ -1,0 +1,105 @@
+"""Notices: the CloudEvents we send. Facts about documents, runs and exceptions; refusals go back to producers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import blake2b
+from typing import Final
+
+from domain.canonical import Json
+from domain.closing import Blocker, Stage
+from domain.documents import Document, as_shown
+from domain.validation import Refused
+
+DOCUMENT_POSTED: Final = "tallyline.document.posted"
+RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
+RUN_BLOCKED: Final = "tallyline.run.blocked"
+EXCEPTION_OPENED: Final = "tallyline.exception.opened"
+USAGE_REFUSED: Final = "tallyline.usage.refused"
+#: All types that we send, as the AsyncAPI document lists them.
+TYPES: Final = (DOCUMENT_POSTED, RUN_STAGE_ENTERED, RUN_BLOCKED, EXCEPTION_OPENED, USAGE_REFUSED)
+#: A routing key of AMQP 0-9-1 is a short string.
+ROUTING_KEY_BYTES_MAX: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A fact to tell: its type, what it is about, and its particulars as JSON values (amounts as decimal texts)."""
+
+    type: str
+    subject: str
+    particulars: Mapping[str, Json]
+
+    def to_event(self, *, id: str, source: str, at: datetime) -> dict[str, Json]:  # noqa: A002  # CloudEvents' name
+        """The CloudEvent 1.0; the same `id` and `source` are given again when it is sent again."""
+        return {
+            "specversion": "1.0",
+            "id": id,
+            "source": source,
+            "type": self.type,
+            "subject": self.subject,
+            "time": at.isoformat().replace("+00:00", "Z"),
+            "datacontenttype": "application/json",
+            "data": self.particulars,
+        }
+
+
+def document_posted(document: Document, *, number: str, external_key: str, erp_number: str | None) -> Notice:
+    """That the ERP has confirmed a document; amounts as the account sees them."""
+    net, tax, gross = (
+        as_shown(amount, document.kind).to_text() for amount in (document.net, document.tax, document.gross)
+    )
+    particulars: dict[str, Json] = {
+        "kind": document.kind,
+        "number": number,
+        "legal_entity": document.legal_entity_id,
+        "account": document.account_id,
+        "currency": document.currency.code,
+        "net": net,
+        "tax": tax,
+        "gross": gross,
+        "invoice_on": document.invoice_on.isoformat(),
+        "posting_on": document.posting_on.isoformat(),
+        "external_key": external_key,
+        "erp_number": erp_number,
+    }
+    return Notice(DOCUMENT_POSTED, number, particulars)
+
+
+def run_stage_entered(run: str, *, legal_entity: str, period: str, stage: Stage) -> Notice:
+    """That a billing run reached a stage."""
+    return Notice(RUN_STAGE_ENTERED, run, {"legal_entity": legal_entity, "period": period, "stage": stage})
+
+
+def run_blocked(run: str, *, legal_entity: str, period: str, blockers: tuple[Blocker, ...]) -> Notice:
+    """That a billing run cannot go on, and what is in its way."""
+    listed: list[Json] = [
+        {"code": b.code, "count": b.count, "money_at_risk": b.money_at_risk, "fix": b.fix} for b in blockers
+    ]
+    return Notice(RUN_BLOCKED, run, {"legal_entity": legal_entity, "period": period, "blockers": listed})
+
+
+def exception_opened(exception: str, *, step: str, code: str, sentence: str) -> Notice:
+    """That something waits for a person."""
+    return Notice(EXCEPTION_OPENED, exception, {"step": step, "code": code, "sentence": sentence})
+
+
+def usage_refused(refused: Refused, *, source: str | None, event_id: str | None) -> Notice:
+    """That an event, or a body in which none could be read, was not taken; for its producer."""
+    particulars: dict[str, Json] = {
+        "code": refused.code,
+        "field": refused.field,
+        "sentence": refused.sentence,
+        "fix": refused.fix,
+        "source": source,
+        "event_id": event_id,
+    }
+    return Notice(USAGE_REFUSED, event_id or "unknown", particulars)
+
+
+def routing_key(source: str) -> str:
+    """The key under which a source's refusals are sent: the source, or a hash of it where that is too long."""
+    encoded = source.encode()
+    if 0 < len(encoded) <= ROUTING_KEY_BYTES_MAX:
+        return source
+    return f"source.{blake2b(encoded, digest_size=16).hexdigest()}"

@@ -1,0 +1,98 @@
+import json
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+
+from domain.closing import Facts, blockers
+from domain.documents import Document, Line
+from domain.money import Currency, Money
+from domain.notices import (
+    ROUTING_KEY_BYTES_MAX,
+    TYPES,
+    document_posted,
+    exception_opened,
+    routing_key,
+    run_blocked,
+    run_stage_entered,
+    usage_refused,
+)
+from domain.periods import Days
+from domain.taxation import TaxEvidence
+from domain.validation import Refused
+
+pytestmark = pytest.mark.fast
+
+DAY = date(2026, 6, 30)
+JPY = Currency("JPY")
+NOTE = Document(
+    kind="credit_note",
+    legal_entity_id="tokyo",
+    account_id="acme",
+    currency=JPY,
+    invoice_on=DAY,
+    posting_on=date(2026, 7, 1),
+    lines=(
+        Line(
+            "",
+            Decimal(1),
+            "",
+            Money.of("-500", JPY),
+            "4000",
+            Days(DAY, date(2026, 7, 1)),
+            TaxEvidence("t", "JP", "S", Decimal(0), DAY, ""),
+        ),
+    ),
+    taxes=(),
+)
+REFUSED = Refused("field_missing", "data.miles", "miles is missing")
+NOTICES = [
+    document_posted(NOTE, number="TY-000001", external_key="tl-x", erp_number=None),
+    run_stage_entered("run-1", legal_entity="tokyo", period="2026-06", stage="posted"),
+    run_blocked(
+        "run-1", legal_entity="tokyo", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))
+    ),
+    exception_opened("77", step="rate", code="price_not_found", sentence="no price"),
+    usage_refused(REFUSED, source="/airport", event_id="e-1"),
+]
+
+
+@pytest.mark.parametrize("notice", NOTICES, ids=lambda notice: notice.type)
+def test_a_notice_is_a_cloud_event_that_json_can_hold(notice):
+    event = notice.to_event(id="n-1", source="/tallyline", at=datetime(2026, 7, 1, 12, tzinfo=UTC))
+
+    assert json.loads(json.dumps(event)) == event
+    assert set(event) == {"specversion", "id", "source", "type", "subject", "time", "datacontenttype", "data"}
+    assert (event["specversion"], event["time"]) == ("1.0", "2026-07-01T12:00:00Z")
+    assert notice.type in TYPES
+    assert notice.subject
+
+
+def test_every_type_that_is_listed_is_sent():
+    assert {notice.type for notice in NOTICES} == set(TYPES)
+
+
+def test_a_credit_note_is_told_as_the_account_sees_it():
+    particulars = NOTICES[0].particulars
+
+    assert (particulars["kind"], particulars["gross"], particulars["currency"]) == ("credit_note", "500", "JPY")
+
+
+def test_a_refusal_tells_the_producer_what_to_do():
+    assert NOTICES[4].particulars == {
+        "code": "field_missing",
+        "field": "data.miles",
+        "sentence": "miles is missing",
+        "fix": "Send the field.",
+        "source": "/airport",
+        "event_id": "e-1",
+    }
+    assert usage_refused(REFUSED, source=None, event_id=None).subject == "unknown"
+
+
+@pytest.mark.parametrize("source", ["/airport", "", "x" * 255, "x" * 256, "é" * 200])
+def test_a_routing_key_always_fits(source):
+    key = routing_key(source)
+
+    assert 0 < len(key.encode()) <= ROUTING_KEY_BYTES_MAX
+    assert (key == source) == (0 < len(source.encode()) <= ROUTING_KEY_BYTES_MAX)
