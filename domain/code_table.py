@@ -70,6 +70,12 @@ attempts_exhausted high
 hint_unreadable low
     A message on a step's queue is not one of ours.
     Find who sends it; the work itself is hinted again.
+hint_for_unknown_actor low
+    A hint is for an actor that this process does not have.
+    Start a process that has it; the work itself is hinted again.
+billing_period_gap high
+    More billing periods are missing than a century has, so some event time is absurd.
+    Find the event; lower the age its meter allows.
 aggregate_negative high
     More was taken out of an aggregate than was put in.
     Recompute the window from its attributions and compare.

@@ -1,5 +1,8 @@
+import ast
 import importlib
 import pkgutil
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +24,31 @@ def test_every_rejection_of_the_domain_has_its_code_in_the_table():
 
     assert len(ours) > 20
     assert {kind.code for kind in ours} <= set(CODES)
+
+
+def written_codes(tree: ast.AST) -> Iterator[str]:
+    """Codes that a source writes down: as a class's `code`, as an argument of that name, or first in a refusal."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.ClassDef(body=body):
+                yield from (
+                    each.value.value
+                    for each in body
+                    if isinstance(each, ast.Assign) and [ast.unparse(t) for t in each.targets] == ["code"]
+                )
+            case ast.keyword(arg="code", value=ast.Constant(value=str(code))):
+                yield code
+            case ast.Call(func=ast.Name(id="Refusal" | "Refused"), args=[ast.Constant(value=str(code)), *_]):
+                yield code
+
+
+def test_no_room_refuses_under_a_code_that_is_not_in_the_table():
+    root = Path(domain.__file__).parent.parent
+    sources = [path for room in ("domain", "queues", "workers") for path in (root / room).rglob("*.py")]
+    written = {code for path in sources for code in written_codes(ast.parse(path.read_text(encoding="utf-8")))}
+
+    assert len(written) > 40
+    assert written - {Rejection.code} <= set(CODES)
 
 
 def test_every_code_says_what_it_means_and_what_to_do():
