@@ -5,17 +5,23 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-#: How an operator of a condition reads in SQL; `{p}` is the property and `{v}` the value, both parameters.
+#: A comparison of numbers; what is no number passes none, and never breaks the statement for its neighbours.
+_NUMBER = (
+    "case when p.data ->> {{p}} ~ '^-?[0-9]+([.][0-9]+)?$'"
+    " then (p.data ->> {{p}})::numeric {0} ({{v}})::numeric else false end"
+)
+#: How an operator of a condition reads in SQL; `{p}` is the property and `{v}` the value, both parameters. Each says
+#: what `domain.enrichment.Condition.holds` says, which a test holds it to.
 OPERATORS: Mapping[str, str] = {
     "is_null": "p.data ->> {p} is null",
     "is_not_null": "p.data ->> {p} is not null",
     "equals": "p.data ->> {p} = {v}",
     "not_equals": "p.data ->> {p} <> {v}",
     "in": "p.data ->> {p} = any({v})",
-    "less": "(p.data ->> {p})::numeric < ({v})::numeric",
-    "at_most": "(p.data ->> {p})::numeric <= ({v})::numeric",
-    "greater": "(p.data ->> {p})::numeric > ({v})::numeric",
-    "at_least": "(p.data ->> {p})::numeric >= ({v})::numeric",
+    "less": _NUMBER.format("<"),
+    "at_most": _NUMBER.format("<="),
+    "greater": _NUMBER.format(">"),
+    "at_least": _NUMBER.format(">="),
 }
 
 
