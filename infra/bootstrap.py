@@ -97,7 +97,17 @@ def lock() -> None:
         uv = _uv()
     if not uv:
         fail("uv is needed to write the locks")
-    command = [uv, "pip", "compile", "-q", "--universal", "--generate-hashes", "--no-config", "--python-version", "3.11"]
+    command = [
+        uv,
+        "pip",
+        "compile",
+        "-q",
+        "--universal",
+        "--generate-hashes",
+        "--no-config",
+        "--python-version",
+        "3.11",
+    ]
     command += ["--upgrade", "--custom-compile-command", "make lock"]
     run, dev = (str((LOCKS / f"{name}.txt").relative_to(ROOT)) for name in ("run", "dev"))
     _run([*command, "--extra", "embedded", "--extra", "fleet", "pyproject.toml", "-o", run])

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import bootstrap  # noqa: E402  (beside this file, not a package)
+import bootstrap
 from bootstrap import PYTHON, ROOT, STATE, VENV
 
 EXIT_UNKNOWN_TARGET = 2

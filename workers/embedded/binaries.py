@@ -121,16 +121,23 @@ def reachable_copy(binaries: Binaries, *, account: Account | None, folder: Path)
     """
     if is_reachable(Path(binaries.program("postgres")), account):
         return binaries
+    package = binaries.root.parent
     copy = folder / f"postgresql-{binaries.major}"
+    root = copy / package.name / binaries.root.name
     shutil.rmtree(copy, ignore_errors=True)
-    for name in _NEEDED:
-        source, target = binaries.root / name, copy / name
+    # The wheel's programs look for their libraries beside the package (Linux) or in it (macOS).
+    sources = {binaries.root / name: root / name for name in _NEEDED}
+    sources |= {
+        package.with_suffix(".libs"): copy / f"{package.name}.libs",
+        package / ".dylibs": root.parent / ".dylibs",
+    }
+    for source, target in sources.items():
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_dir():
             shutil.copytree(source, target, symlinks=True, ignore=shutil.ignore_patterns("*.a"))
-        else:
+        elif source.exists():
             shutil.copy2(source, target)
     for path in (copy, *copy.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or os.access(path, os.X_OK) else 0o644)
-    return Binaries(root=copy, major=binaries.major)
+    return Binaries(root=root, major=binaries.major)

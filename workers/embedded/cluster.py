@@ -20,6 +20,8 @@ DATABASE = "tallyline"
 START_S_MAX = 60.0
 PORT_TRIES_MAX = 5
 LOG_BYTES_MAX = 10 * 2**20
+#: Of postmaster.pid, counted from 0 (LOCK_FILE_LINE_PM_STATUS in PostgreSQL's pidfile.h).
+_STATUS_LINE = 7
 
 #: What every server of ours runs with. A caller's options come last and win.
 OPTIONS: Mapping[str, str] = {
@@ -128,7 +130,7 @@ def wait_until(is_ready: Callable[[], bool], server: Supervised, *, timeout_s: f
             raise NotStarted(f"{server.program.argv[0]} ended:\n{server.log_end()}")
         if time.monotonic() > deadline:
             raise NotStarted(f"{server.program.argv[0]} was not ready after {timeout_s:g} s:\n{server.log_end()}")
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def answers(url: str) -> bool:
@@ -168,13 +170,24 @@ def _program(cluster: Cluster, command: tuple[str, ...]) -> Program:
     )
 
 
+def _says_ready(cluster: Cluster) -> bool:
+    """Whether our own server says so in its pid file: on its port another one may answer."""
+    pid_file = cluster.data / "postmaster.pid"
+    lines = pid_file.read_text().splitlines() if pid_file.exists() else []
+    return len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready"
+
+
 def _ensure_database(cluster: Cluster, port: int) -> bool:
+    if not _says_ready(cluster):
+        return False
     try:
         with psycopg.connect(cluster.url(port, "postgres"), connect_timeout=3, autocommit=True) as conn:
             found = conn.execute("select 1 from pg_database where datname = %s", [DATABASE]).fetchone()
             if not found:
                 conn.execute(f'create database "{DATABASE}"')
-    except psycopg.OperationalError:
+    except psycopg.OperationalError as failure:
+        if "password authentication failed" in str(failure):  # waiting longer does not help
+            raise NotStarted(f"the password kept for {cluster.data} is not the one of its database") from failure
         return False
     return True
 

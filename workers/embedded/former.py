@@ -44,22 +44,11 @@ def is_server_of(pid: int, data: Path) -> bool:
     return bool(words) and words[0].endswith("postgres") and str(data) in words
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of that number exists, whoever's it is."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def command_line(pid: int) -> list[str]:
     """The words a process was started with; empty when it is gone, a zombie, or hidden from us."""
     if sys.platform == "linux":
         try:
-            return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
         except (FileNotFoundError, PermissionError, ProcessLookupError):
             return []
     command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]

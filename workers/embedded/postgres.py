@@ -13,11 +13,13 @@ from pathlib import Path
 from workers.embedded import binaries, cluster
 from workers.embedded.binaries import is_reachable
 from workers.embedded.cluster import Cluster
-from workers.embedded.former import end_former_server, is_alive
+from workers.embedded.former import command_line, end_former_server
 from workers.embedded.supervised import Account, Program, Supervised
 
 #: A former owner that died has its server stopped by the supervisor within this.
 FORMER_RUN_S_MAX = 40.0
+#: A killed process is still seen for a moment; an owner seen for longer than this lives.
+DYING_S_MAX = 0.3
 #: Where root keeps a durable database whose home folder the server's account may not enter.
 ROOT_STATE = Path("/var/lib/tallyline")
 
@@ -136,10 +138,11 @@ def _locked(path: Path, home: Path) -> Iterator[int]:
     """
     lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        deadline = time.monotonic() + FORMER_RUN_S_MAX
+        began_at = time.monotonic()
         while not _has_taken(lock):
             owner = os.pread(lock, 20, 0).decode()
-            if (owner and is_alive(int(owner))) or time.monotonic() > deadline:
+            patience_s = DYING_S_MAX if owner and command_line(int(owner)) else FORMER_RUN_S_MAX
+            if time.monotonic() - began_at > patience_s:
                 raise HomeInUse(f"{home} is in use by process {owner}; wait for it, or set another TALLYLINE_HOME")
             time.sleep(0.1)
         os.ftruncate(lock, 0)

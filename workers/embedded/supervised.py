@@ -42,6 +42,10 @@ class Program:
     farewell: tuple[str, ...] = ()
     remove: tuple[Path, ...] = field(default=())
 
+    def label(self) -> str:
+        """What is supervised, in a few words."""
+        return " ".join((*self.argv[:1], *map(str, self.remove), *self.farewell[:1])) or "nothing"
+
     def order(self) -> supervisor.Order:
         """The program in the words of its supervisor."""
         return {
@@ -72,7 +76,8 @@ class Supervised:
         control, self._control = os.pipe()
         status_reader, status = os.pipe()
         self._process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(control), str(status)],
+            # The last word is for whoever reads a list of processes.
+            [sys.executable, "-I", "-S", supervisor.__file__, str(control), str(status), program.label()],
             pass_fds=(control, status, *inherit),
             start_new_session=True,
             cwd="/",

@@ -1,6 +1,6 @@
 """A small process that owns one server and outlives whoever asked for it, so that nothing is ever left running.
 
-It is started as a file of its own (`python -I -S supervisor.py CONTROL STATUS`), knows nothing but the standard
+It is started as a file of its own (`python -I -S supervisor.py CONTROL STATUS LABEL`), knows only the standard
 library, and sits in a session of its own, where no Ctrl-C and no closed terminal reaches it. CONTROL is the reading
 end of a pipe whose other end only the owner holds: when the owner dies in any way, kill -9 included, the pipe ends
 and the supervisor stops what it started. STATUS is the pipe on which it reports, one JSON object a line.
