@@ -42,6 +42,7 @@ class EmbeddedBroker(StubBroker):
         super().__init__(middleware=hint_middleware())
         self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT_MAX)
         self._delays: Queue[bytes] = Queue(maxsize=HINTS_WAITING_MAX)
+        self._delay_names = {_DELAYS}
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:  # noqa: ARG002 - as in the fleet
         """Make a queue, unless it is there already or is `post`, which only has queues per ERP connection."""
@@ -50,11 +51,16 @@ class EmbeddedBroker(StubBroker):
         self.emit_before("declare_queue", queue_name)
         self.queues[queue_name] = Queue(maxsize=HINTS_WAITING_MAX)
         self.queues[dq_name(queue_name)] = self._delays
+        self._delay_names.add(dq_name(queue_name))
         self.emit_after("declare_queue", queue_name)
         if _DELAYS not in self.delay_queues:
             self.queues[_DELAYS] = self._delays
             self.delay_queues.add(_DELAYS)
             self.emit_after("declare_delay_queue", _DELAYS)
+
+    def get_declared_queues(self) -> set[str]:
+        """The work queues; a worker starts a thread for each."""
+        return {name for name in self.queues if name not in self._delay_names}
 
     def enqueue(self, message: HintMessage, *, delay: int | None = None) -> HintMessage:
         """Put a hint into its queue, or after `delay` milliseconds; a full queue drops it.

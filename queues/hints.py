@@ -1,6 +1,6 @@
 """Sends hints: messages that tell a step which of its work rows are ready. They may be lost; the rows may not."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from dramatiq.errors import BrokerError
 
@@ -47,8 +47,16 @@ def _chunks(ids: Sequence[int]) -> Iterator[Sequence[int]]:
         yield ids[start : start + envelope.HINT_ROWS_MAX]
 
 
+def _by_broker(hint: HintMessage, delay_s: float) -> None:
+    broker().send(hint, delay_s=delay_s)
+
+
+#: How a hint leaves this process. Tests of what happens without hints put something lossy in its place.
+deliver: Callable[[HintMessage, float], None] = _by_broker
+
+
 def _send(hint: HintMessage, *, delay_s: float) -> None:
     try:
-        broker().send(hint, delay_s=delay_s)
+        deliver(hint, delay_s)
     except BrokerError as error:
         raise HintNotSent(f"{hint.queue_name}: {error}") from error

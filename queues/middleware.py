@@ -12,7 +12,7 @@ from dramatiq.worker import Worker
 
 from queues import topology
 from queues.consumer import Settlement, settle
-from queues.telemetry import CorrelationIds
+from queues.telemetry import CorrelationIds, Logs
 from queues.watchdog import Watchdog
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def hint_middleware() -> list[Middleware]:
         CorrelationIds(),
         Serve(),
         Watchdog(),
+        Logs(),
     ]
 
 

@@ -23,6 +23,8 @@ class Settings(BaseSettings):
     rabbit_api_url: SecretStr | None = Field(default=None, description="http://user:password@host:port of the console")
     redis_url: SecretStr | None = Field(default=None, description="redis://host:port/0")
     sentry_dsn: SecretStr | None = None
+    metrics_host: str = Field(default="127.0.0.1", description="where the scheduler serves /metrics")
+    metrics_port: int = Field(default=9105, ge=0, le=65_535, description="0 takes any free port")
     pool_size: int = Field(default=4, ge=1, le=64, description="database connections a process may hold")
 
     intake_bodies_max: int = Field(default=200, ge=1, le=10_000, description="bodies in one receipt")

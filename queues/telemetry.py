@@ -1,19 +1,31 @@
-"""What a process tells the outside: logs as events, errors to Sentry, metrics to Prometheus, one id from end to end."""
+"""What a process tells the outside: logs as events, errors to Sentry, and one correlation id from end to end."""
 
+import logging
+import sys
 from contextvars import ContextVar
+from typing import Literal, TextIO
 from uuid import uuid4
 
 import sentry_sdk
+import structlog
 from dramatiq.broker import Broker, MessageProxy
 from dramatiq.middleware import Middleware
 from sentry_sdk.integrations.dramatiq import DramatiqIntegration
-from structlog.contextvars import bind_contextvars, clear_contextvars
+from sentry_sdk.integrations.logging import ignore_logger
+from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
+from structlog.stdlib import ProcessorFormatter
+from structlog.typing import Processor
 
 from queues.envelope import HintMessage
-from queues.settings import Settings
+from queues.settings import Settings, settings
 
 #: Goes from an event through every hint to its document.
 correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=None)
+
+#: Loggers of libraries that say much; errors of theirs reach us as exceptions.
+QUIET = {"pika": logging.CRITICAL, "apscheduler": logging.WARNING}
+#: Every consumer of every worker logs this when RabbitMQ restarts; it heals by itself.
+NOT_FOR_SENTRY = "dramatiq.worker.ConsumerThread*"
 
 
 class CorrelationIds(Middleware):
@@ -28,7 +40,7 @@ class CorrelationIds(Middleware):
         """Make the hint's correlation id the current one."""
         del broker
         correlation_id.set(message.options.get("correlation_id"))
-        bind_contextvars(correlation_id=correlation_id.get(), step=message.actor_name, queue=message.queue_name)
+        bind_contextvars(correlation_id=correlation_id.get(), queue=message.queue_name)
 
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: object = None, exception: BaseException | None = None
@@ -44,14 +56,57 @@ class CorrelationIds(Middleware):
         clear_contextvars()
 
 
-def start_sentry(settings: Settings) -> None:
+class Logs(Middleware):
+    """Worker processes of a fleet, which Dramatiq's command starts, log as our own processes do."""
+
+    def after_process_boot(self, broker: Broker) -> None:
+        """Configure logging, unless Dramatiq runs inside a process of ours."""
+        del broker
+        if settings().mode == "fleet":
+            configure_logging()
+
+
+def configure_logging(
+    *, level: int = logging.INFO, stream: TextIO | None = None, style: Literal["json", "text"] | None = None
+) -> None:
+    """Write one JSON object a line to `stream` (standard error), for a person at a terminal text instead.
+
+    Logs of libraries take the same form. Field `event` is what happened, the rest are its facts.
+    """
+    stream = stream or sys.stderr
+    is_text = style == "text" or (style is None and stream.isatty())
+    renderer: Processor = structlog.dev.ConsoleRenderer() if is_text else structlog.processors.JSONRenderer(default=str)
+    shared: list[Processor] = [
+        merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        *([] if is_text else [structlog.processors.format_exc_info]),
+    ]
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        ProcessorFormatter(foreign_pre_chain=shared, processors=[ProcessorFormatter.remove_processors_meta, renderer])
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for name, quiet in QUIET.items():
+        logging.getLogger(name).setLevel(max(level, quiet))
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+
+
+def start_sentry(chosen: Settings) -> None:
     """Report errors to Sentry if there is a DSN: ids only, no bodies, no values of variables, no personal data."""
-    if settings.sentry_dsn is None:
+    if chosen.sentry_dsn is None:
         return
+    ignore_logger(NOT_FOR_SENTRY)
     sentry_sdk.init(
-        dsn=settings.sentry_dsn.get_secret_value(),
+        dsn=chosen.sentry_dsn.get_secret_value(),
         integrations=[DramatiqIntegration()],
         max_request_body_size="never",
         include_local_variables=False,
-        send_default_pii=False,
     )

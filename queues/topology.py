@@ -1,12 +1,6 @@
-"""Where every message may lie: steps, lanes, queue names, exchanges and the arguments RabbitMQ is given for them.
+"""Where every message may lie: steps, lanes, queue names, exchanges and the arguments RabbitMQ is given for them."""
 
-`python -m queues.topology` prints the definitions for RabbitMQ that `infra/rabbitmq/definitions.json` keeps.
-"""
-
-import json
 import re
-import sys
-from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -257,59 +251,3 @@ def bindings(upstreams: Sequence[Upstream] = ()) -> Iterator[tuple[str, str, str
         yield delay_name(delay_s), delay_name(delay_s), ""
     for upstream in upstreams:
         yield REFUSALS_EXCHANGE, upstream.refusals_queue, f"{upstream.user}.#"
-
-
-def definitions(
-    connections: Sequence[str], upstreams: Sequence[Upstream] = (), *, vhost: str = "/"
-) -> dict[str, object]:
-    """The same as a definitions file for RabbitMQ, without users: passwords are no part of a repository."""
-    return {
-        "vhosts": [{"name": vhost}],
-        "exchanges": [
-            {
-                "name": each.name,
-                "vhost": vhost,
-                "type": each.kind,
-                "durable": True,
-                "auto_delete": False,
-                "internal": False,
-                "arguments": dict(each.arguments),
-            }
-            for each in exchanges()
-        ],
-        "queues": [
-            {"name": name, "vhost": vhost, "durable": True, "auto_delete": False, "arguments": dict(arguments)}
-            for name, arguments in queue_arguments(connections, upstreams).items()
-        ],
-        "bindings": [
-            {
-                "source": exchange,
-                "vhost": vhost,
-                "destination": queue,
-                "destination_type": "queue",
-                "routing_key": key,
-                "arguments": {},
-            }
-            for exchange, queue, key in bindings(upstreams)
-        ],
-    }
-
-
-def definitions_text(connections: Sequence[str], upstreams: Sequence[Upstream] = (), *, vhost: str = "/") -> str:
-    """The definitions as the file that is kept, one key a line, so that a change of topology reads as a diff."""
-    return json.dumps(definitions(connections, upstreams, vhost=vhost), indent=2) + "\n"
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the definitions for the ERP connections and upstreams named on the command line."""
-    parser = ArgumentParser(prog="python -m queues.topology", description="Print definitions for RabbitMQ.")
-    parser.add_argument("--connection", action="append", default=[], help="an ERP connection; may be repeated")
-    parser.add_argument("--upstream", action="append", default=[], help="a user that sends usage; may be repeated")
-    parser.add_argument("--vhost", default="/", help="the virtual host of this region")
-    named = parser.parse_args(arguments)
-    upstreams = [Upstream(user) for user in named.upstream]
-    sys.stdout.write(definitions_text(named.connection, upstreams, vhost=named.vhost))
-
-
-if __name__ == "__main__":
-    main()

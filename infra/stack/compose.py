@@ -25,7 +25,7 @@ USER = "tallyline"
 #: The published ports of each service, by the variable that names them in the compose file.
 PORT_VARIABLES: Mapping[str, tuple[str, ...]] = {
     "postgres": ("TALLYLINE_POSTGRES_PORT",),
-    "rabbitmq": ("TALLYLINE_RABBITMQ_PORT", "TALLYLINE_CONSOLE_PORT", "TALLYLINE_METRICS_PORT"),
+    "rabbitmq": ("TALLYLINE_RABBITMQ_PORT", "TALLYLINE_CONSOLE_PORT", "TALLYLINE_RABBITMQ_METRICS_PORT"),
     "redis": ("TALLYLINE_REDIS_PORT",),
 }
 
@@ -157,7 +157,7 @@ def _rabbitmq_addresses(project: Project) -> Mapping[str, str]:
     return {
         "TALLYLINE_AMQP_URL": f"amqp://{login}:{project.port('TALLYLINE_RABBITMQ_PORT')}/%2F",
         "TALLYLINE_RABBIT_API_URL": f"http://{login}:{project.port('TALLYLINE_CONSOLE_PORT')}",
-        "TALLYLINE_RABBIT_METRICS_URL": f"http://{LOOPBACK}:{project.port('TALLYLINE_METRICS_PORT')}",
+        "TALLYLINE_RABBIT_METRICS_URL": f"http://{LOOPBACK}:{project.port('TALLYLINE_RABBITMQ_METRICS_PORT')}",
     }
 
 

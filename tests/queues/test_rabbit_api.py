@@ -9,6 +9,7 @@ from rabbit import wait_until
 
 from queues import topology
 from queues.declaring import Declared
+from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi, RabbitApiFailed
 from queues.topology import Upstream
 
@@ -17,7 +18,7 @@ CONNECTIONS = ["sap", "netsuite-us"]
 
 def test_what_the_definitions_create_our_broker_declares_without_a_difference(rabbit):
     upstream = Upstream("jfk")
-    rabbit.api.import_definitions(topology.definitions(CONNECTIONS, [upstream], vhost=rabbit.api.vhost))
+    rabbit.api.import_definitions(definitions(CONNECTIONS, [upstream], vhost=rabbit.api.vhost))
     broker = rabbit.broker()
 
     for queue in topology.work_queues(CONNECTIONS):
@@ -39,7 +40,7 @@ def test_what_our_broker_declares_by_itself_is_what_the_definitions_say(rabbit):
         broker.declare_queue(queue, ensure=True)
     Declared().intake(broker.channel)
 
-    rabbit.api.import_definitions(topology.definitions(CONNECTIONS, vhost=rabbit.api.vhost))
+    rabbit.api.import_definitions(definitions(CONNECTIONS, vhost=rabbit.api.vhost))
 
     assert {each["name"]: each["arguments"] for each in rabbit.api.queues()} == topology.queue_arguments(CONNECTIONS)
 
@@ -66,7 +67,7 @@ def test_usage_is_not_dropped_when_the_binding_of_intake_is_lost(rabbit):
 @pytest.fixture
 def upstream(rabbit):
     made = Upstream(f"upstream-{rabbit.api.vhost[-8:]}")
-    rabbit.api.import_definitions(topology.definitions([], [made], vhost=rabbit.api.vhost))
+    rabbit.api.import_definitions(definitions([], [made], vhost=rabbit.api.vhost))
     rabbit.api.put_upstream(made, password="secret")
     parts = urlsplit(rabbit.url)
     netloc = f"{made.user}:secret@{parts.hostname}:{parts.port}"

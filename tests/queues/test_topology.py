@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from queues import topology
+from queues import definitions, topology
 from queues.topology import DelayTooLong, QueueUnknown, Route, Upstream
 
 pytestmark = pytest.mark.fast
@@ -14,8 +14,8 @@ DEFINITIONS = Path(__file__).parents[2] / "infra" / "rabbitmq" / "definitions.js
 
 
 def test_the_definitions_file_is_what_the_code_says():
-    assert DEFINITIONS.read_text() == topology.definitions_text([]), (
-        "run: python -m queues.topology > infra/rabbitmq/definitions.json"
+    assert DEFINITIONS.read_text() == definitions.definitions_text([]), (
+        "run: python -m queues.definitions > infra/rabbitmq/definitions.json"
     )
 
 
@@ -106,7 +106,7 @@ def test_a_refusal_goes_to_who_sent_the_event_also_when_the_source_is_long():
 
 
 def test_the_command_prints_definitions_for_named_connections_and_upstreams(capsys):
-    topology.main(["--connection", "sap", "--upstream", "jfk", "--vhost", "eu"])
+    definitions.main(["--connection", "sap", "--upstream", "jfk", "--vhost", "eu"])
 
     printed = json.loads(capsys.readouterr().out)
 
