@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, text
+from sqlalchemy import URL, Connection, text
 
 from workers.store.database import engine, raw
 
@@ -74,12 +74,12 @@ _EVENTS = """insert into usage_events
 _KNOWN = """select s.event_no, k.event_no, k.payload_hash = s.payload_hash
   from staging_events s join event_keys k using (key16) where k.event_no <> s.event_no"""
 
-_months: set[tuple[int, date]] = set()
+_months: set[tuple[URL, date]] = set()
 
 
 def ensure_months(candidates: Sequence[Candidate]) -> None:
     """Make the monthly partitions these events need, in transactions of their own, before they are locked by ours."""
-    database = id(engine())
+    database = engine().url
     missing = {candidate.happened_at.date().replace(day=1) for candidate in candidates}
     missing = {month for month in missing if (database, month) not in _months}
     for month in sorted(missing):

@@ -282,7 +282,8 @@ begin
   if month <> date_trunc('month', month::timestamp)::date then raise exception 'not the first of a month: %', month; end if;
   if to_regclass('public.' || part) is not null then return; end if;
   perform pg_advisory_xact_lock(7201, 1);           -- one creator at a time
-  if to_regclass('public.' || part) is not null then return; end if;
+  -- Not `to_regclass`: a session that waited for the lock still remembers that there was no such table.
+  if exists (select from pg_class where relname = part and relnamespace = 'public'::regnamespace) then return; end if;
   execute format('create table public.%I (like public.usage_events including all)', part);
   execute format('alter table public.usage_events attach partition public.%I for values from (%L) to (%L)', part,
     month::timestamp at time zone 'UTC', (month + interval '1 month') at time zone 'UTC');
