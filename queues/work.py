@@ -212,12 +212,13 @@ def start(conn: Connection, work_id: int) -> int:
     return found.scalar_one_or_none() or 0
 
 
-def still_ready(conn: Connection, ids: Sequence[int]) -> list[Hintable]:
-    """Those of the rows that are ready and due: a hint that met a lock was consumed, so they need another."""
+def still_ready(conn: Connection, ids: Sequence[int], *, within_s: float = 0) -> list[Hintable]:
+    """Those of the rows that are ready and due `within_s` seconds: their hint was consumed, so they need another."""
     found = conn.execute(
         text("""select id, step, lane, connection_id, weight, correlation_id from work
-             where id = any(cast(:ids as bigint[])) and state = 'ready' and due_at <= now() order by id"""),
-        {"ids": list(ids)},
+             where id = any(cast(:ids as bigint[])) and state = 'ready'
+               and due_at <= now() + make_interval(secs => :within_s) order by id"""),
+        {"ids": list(ids), "within_s": within_s},
     )
     return [
         Hintable(row.id, row.step, queue_name(row.step, row.lane, row.connection_id), row.weight, row.correlation_id)

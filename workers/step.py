@@ -193,9 +193,9 @@ def _rest(ids: Sequence[int], delay_s: float, sentence: str) -> Literal["snooze"
 
 
 def _hint_again(ids: Sequence[int]) -> None:
-    """Hint what is still ready once more after a rest: the hint that met the lock is consumed."""
+    """Hint what will be ready after a rest once more: the hint that met the lock or the outage is consumed."""
     with _database(), engine().connect() as conn:
-        rows = work.still_ready(conn, ids)
+        rows = work.still_ready(conn, ids, within_s=REST_S)
     publish(rows, delay_s=REST_S)
 
 

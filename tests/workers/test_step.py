@@ -221,6 +221,7 @@ def test_a_deadlock_costs_no_attempt_and_the_rows_are_hinted_again(bound, owe, p
     perform(body, ids)
 
     assert bound.rows("select attempts, outcome from work order by id") == [(0, "snooze"), (0, "snooze")]
+    assert bound.hints == [("rate", tuple(ids), step.REST_S)]
 
 
 def test_a_row_that_kills_its_worker_is_counted_alone_and_dead_after_five_starts(bound, owe, perform):
