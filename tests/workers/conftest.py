@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from line_bench import REGISTER, Bound
 from sqlalchemy import create_engine
+from usage_line import Line
 
 from queues.contracts import Delivery
 from queues.settings import settings
@@ -77,3 +78,11 @@ def drain(bound: Bound) -> Callable[..., int]:
         raise AssertionError("the work never ends")
 
     return run
+
+
+@pytest.fixture
+def line(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Line]:
+    """The first steps on a database that the test has for itself, for tests of what happens at once."""
+    made = Line(new_database(), monkeypatch)
+    yield made
+    made.close()
