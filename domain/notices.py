@@ -12,12 +12,13 @@ from domain.documents import Document, as_shown
 from domain.validation import Refused
 
 DOCUMENT_POSTED: Final = "tallyline.document.posted"
+DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
 EXCEPTION_OPENED: Final = "tallyline.exception.opened"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
 #: All types that we send, as the AsyncAPI document lists them.
-TYPES: Final = (DOCUMENT_POSTED, RUN_STAGE_ENTERED, RUN_BLOCKED, EXCEPTION_OPENED, USAGE_REFUSED)
+TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, EXCEPTION_OPENED, USAGE_REFUSED)
 #: A routing key of AMQP 0-9-1 is a short string.
 ROUTING_KEY_BYTES_MAX: Final = 255
 
@@ -64,6 +65,18 @@ def document_posted(document: Document, *, number: str, external_key: str, erp_n
         "erp_number": erp_number,
     }
     return Notice(DOCUMENT_POSTED, number, particulars)
+
+
+def document_held(document: Document, *, number: str, external_key: str) -> Notice:
+    """That a document waits because the ERP's accounting period of its posting date is closed."""
+    particulars: dict[str, Json] = {
+        "number": number,
+        "legal_entity": document.legal_entity_id,
+        "account": document.account_id,
+        "posting_on": document.posting_on.isoformat(),
+        "external_key": external_key,
+    }
+    return Notice(DOCUMENT_HELD, number, particulars)
 
 
 def run_stage_entered(run: str, *, legal_entity: str, period: str, stage: Stage) -> Notice:

@@ -145,6 +145,24 @@ def holds_lease(conn: Connection, work_id: int, lease_no: int) -> bool:
     return found.one_or_none() is not None
 
 
+def relet(conn: Connection, work_id: int, *, lease_no: int, lease_s: float) -> None:
+    """Let the lease `lease_no` end `lease_s` seconds from now: what is known of the partner decides, not the step."""
+    conn.execute(
+        text("""update work set lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+             where id = :id and lease_no = :lease_no and state = 'ready'"""),
+        {"id": work_id, "lease_no": lease_no, "lease_s": lease_s},
+    )
+
+
+def next_revision(conn: Connection, step: str, subject: str) -> int:
+    """One more than the highest revision that the step ever owed to the subject."""
+    found = conn.execute(
+        text("select coalesce(max(revision), 0) + 1 from work where step = :step and subject = :subject"),
+        {"step": step, "subject": subject},
+    )
+    return found.scalar_one()  # type: ignore[no-any-return]
+
+
 def lock_subjects(conn: Connection, step: str, subjects: Iterable[str]) -> None:
     """Wait until no other transaction works on any of these subjects of the step."""
     conn.execute(

@@ -142,22 +142,25 @@ def _transact(body: Body, name: str, ids: Sequence[int]) -> None:
 
 
 def _call(body: Call, lease_s: float, name: str, ids: Sequence[int]) -> None:
-    for work_id in ids:
-        with engine().begin() as conn:
-            leased = work.lease(conn, name, work_id, lease_s=lease_s)
-        if leased is None:
-            continue
-        ready, lease_no, deadline = leased
-        errand = Errand(engine(), ready, lease_no, deadline)
-        try:
-            body(errand)
-        except LeaseLost:
-            log.warning("lease lost", step=name, work=ready.id, lease=lease_no)
-            continue
-        finally:
-            publish(errand.hints)
-        if not errand.is_finished:
-            raise Transient(f"{name} ended without an outcome")
+    if len(ids) > 1:  # each by itself from the start: a leased row cannot be leased again to record its outcome
+        for work_id in ids:
+            _attempt(name, [work_id])
+        return
+    with engine().begin() as conn:
+        leased = work.lease(conn, name, ids[0], lease_s=lease_s)
+    if leased is None:
+        return
+    ready, lease_no, deadline = leased
+    errand = Errand(engine(), ready, lease_no, deadline)
+    try:
+        body(errand)
+    except LeaseLost:
+        log.warning("lease lost", step=name, work=ready.id, lease=lease_no)
+        return
+    finally:
+        publish(errand.hints)
+    if not errand.is_finished:
+        raise Transient(f"{name} ended without an outcome")
 
 
 def _failed(name: str, work_id: int, error: BaseException) -> str:

@@ -10,6 +10,7 @@ from domain.money import Currency, Money
 from domain.notices import (
     ROUTING_KEY_BYTES_MAX,
     TYPES,
+    document_held,
     document_posted,
     exception_opened,
     routing_key,
@@ -48,6 +49,7 @@ NOTE = Document(
 REFUSED = Refused("field_missing", "data.miles", "miles is missing")
 NOTICES = [
     document_posted(NOTE, number="TY-000001", external_key="tl-x", erp_number=None),
+    document_held(NOTE, number="TY-000001", external_key="tl-x"),
     run_stage_entered("run-1", legal_entity="tokyo", period="2026-06", stage="posted"),
     run_blocked(
         "run-1", legal_entity="tokyo", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))
@@ -79,7 +81,7 @@ def test_a_credit_note_is_told_as_the_account_sees_it():
 
 
 def test_a_refusal_tells_the_producer_what_to_do():
-    assert NOTICES[4].particulars == {
+    assert NOTICES[5].particulars == {
         "code": "field_missing",
         "field": "data.miles",
         "sentence": "miles is missing",

@@ -8,9 +8,11 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import quote, unquote
 
+from domain.documents import Line
 from domain.errors import Rejection
+from domain.journal import Posting
 from domain.money import Currency, Money, total
-from workers.erp.protocol import Document, DocumentLine, ErpUnreadable, Leg, ReadBack, Totals
+from workers.erp.protocol import ErpDocument, ErpUnreadable, ReadBack, Totals
 
 #: The first line of every document; a later format has a higher number and is read beside this one.
 MARK: Final = "; tallyline document 1"
@@ -22,7 +24,7 @@ _ENTRY = re.compile(r"(?P<posting_on>\d{4}-\d{2}-\d{2}) \((?P<number>[^()]*)\) .
 _TAG = re.compile(r"    ; (?P<name>[a-z0-9-]+): (?P<value>.*)")
 _LEG = re.compile(r"    (?P<account>\S.*?)  +(?P<amount>\S+ [A-Z]{3})")
 _AMOUNT = re.compile(r"(?P<amount>-?\d+(?:\.\d+)?) (?P<currency>[A-Z]{3})")
-_LINE = re.compile(r"line-(?P<position>[1-9]\d*)")
+_PART = re.compile(r"(?P<kind>line|tax)-[1-9]\d*")
 #: A space is kept only between two other characters; two of them would end an account name.
 _LOOSE_SPACE = re.compile(r"^ | $|(?<= ) ")
 
@@ -61,44 +63,48 @@ def commodity_text(currency: Currency) -> str:
     return f"commodity 1000.{'0' * currency.minor_units} {currency.code}\n"
 
 
-def document_text(document: Document) -> str:
+def document_text(asked: ErpDocument) -> str:
     """The document as one transaction, every amount in it exact; the same document always gives the same text."""
-    accounts = sorted({escaped_account(leg.ledger_account) for leg in document.legs})
-    payee = escaped(document.account_name, keep=PAYEE_SAFE)
-    entry = f"{document.posting_on} ({escaped(document.number)}) {payee} | {document.kind}"
+    postings = asked.entry.postings
+    accounts = sorted({escaped_account(posting.ledger_account) for posting in postings})
+    payee = escaped(asked.account_name, keep=PAYEE_SAFE)
     rows = [
         MARK,
         "decimal-mark .",
         *(f"account {account}" for account in accounts),
         "",
-        entry,
-        *(f"    ; {name}: {value}" for name, value in _tags(document)),
-        *(f"    {escaped_account(leg.ledger_account)}  {amount_text(leg.amount)}" for leg in document.legs),
+        f"{asked.entry.posting_on} ({escaped(asked.number)}) {payee} | {asked.document.kind}",
+        *(f"    ; {name}: {value}" for name, value in _tags(asked)),
+        *(f"    {escaped_account(posting.ledger_account)}  {amount_text(posting.amount)}" for posting in postings),
     ]
     return "\n".join(rows) + "\n"
 
 
-def _tags(document: Document) -> Iterator[tuple[str, str]]:
-    totals = document.totals
-    yield "external-key", document.key
+def _tags(asked: ErpDocument) -> Iterator[tuple[str, str]]:
+    document, totals = asked.document, asked.totals
+    yield "external-key", asked.key
     yield "kind", document.kind
     yield "legal-entity", escaped(document.legal_entity_id)
     yield "account-id", escaped(document.account_id)
     yield "invoice-date", f"{document.invoice_on}"
-    yield "service-period", f"{document.service_starts_on}/{document.service_ends_on}"
+    yield "service-period", f"{asked.service.first_on}/{asked.service.end_on}"
     yield "net", amount_text(totals.net)
     yield "tax", amount_text(totals.tax)
     yield "gross", amount_text(totals.gross)
-    for line in document.lines:
-        yield f"line-{line.position}", _line_text(line)
+    for position, line in enumerate(document.lines, start=1):
+        yield f"line-{position}", _line_text(line)
+    for position, tax in enumerate(document.taxes, start=1):
+        words = (amount_text(tax.tax), f"{escaped(tax.category)} {format(tax.percent, 'f')}% of {amount_text(tax.net)}")
+        yield f"tax-{position}", " | ".join(words)
 
 
-def _line_text(line: DocumentLine) -> str:
+def _line_text(line: Line) -> str:
     words = (
         amount_text(line.net),
         f"{format(line.quantity, 'f')} {escaped(line.unit)}",
         escaped(line.description),
-        f"{escaped(line.tax_category)} {format(line.tax_rate, 'f')}%",
+        f"{line.service.first_on}/{line.service.end_on}",
+        f"{escaped(line.evidence.category)} {format(line.evidence.percent, 'f')}%",
         escaped_account(line.revenue_account),
     )
     return " | ".join(words)
@@ -110,7 +116,7 @@ class _Entry:
 
     number: str
     tags: Mapping[str, str]
-    legs: Sequence[Leg]
+    postings: Sequence[Posting]
 
 
 def read_document(written: str, *, ref: str) -> ReadBack:
@@ -121,7 +127,8 @@ def read_document(written: str, *, ref: str) -> ReadBack:
         key = entry.tags["external-key"]
     except (KeyError, ValueError, Rejection) as error:
         raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
-    return ReadBack(ref=ref, key=key, number=entry.number, totals=totals, legs=tuple(entry.legs))
+    postings, number = tuple(entry.postings), entry.number
+    return ReadBack(ref=ref, key=key, number=number, document_number=number, totals=totals, entry=postings)
 
 
 def _parsed(rows: Sequence[str]) -> _Entry:
@@ -133,26 +140,29 @@ def _parsed(rows: Sequence[str]) -> _Entry:
         raise ValueError(f"no transaction: {rows[start]!r}")
     date.fromisoformat(head["posting_on"])
     tags: dict[str, str] = {}
-    legs: list[Leg] = []
+    postings: list[Posting] = []
     for row in rows[start + 1 :]:
         if tag := _TAG.fullmatch(row):
             tags[tag["name"]] = tag["value"]
         elif leg := _LEG.fullmatch(row):
-            legs.append(Leg(unescaped_account(leg["account"]), _money(leg["amount"])))
+            postings.append(Posting(unescaped_account(leg["account"]), _money(leg["amount"])))
         else:
             raise ValueError(f"not understood: {row!r}")
-    return _Entry(unescaped(head["number"]), tags, legs)
+    return _Entry(unescaped(head["number"]), tags, postings)
 
 
 def _totals(entry: _Entry) -> Totals:
-    """The totals of the tags, after the lines were added up and the entry was found to balance."""
+    """The totals of the tags, after lines and taxes were added up and the entry was found to balance."""
     net, tax, gross = (_money(entry.tags[name]) for name in ("net", "tax", "gross"))
-    lines = [_money(value.partition(" | ")[0]) for name, value in entry.tags.items() if _LINE.fullmatch(name)]
-    if total(lines, net.currency) != net:
-        raise ValueError("the lines do not add up to the net")
-    if not total((leg.amount for leg in entry.legs), net.currency).is_zero:
+    parts: dict[str, list[Money]] = {"line": [], "tax": []}
+    for name, value in entry.tags.items():
+        if part := _PART.fullmatch(name):
+            parts[part["kind"]].append(_money(value.partition(" | ")[0]))
+    if total(parts["line"], net.currency) != net or total(parts["tax"], net.currency) != tax:
+        raise ValueError("the lines or taxes do not add up to the totals")
+    if not total((posting.amount for posting in entry.postings), net.currency).is_zero:
         raise ValueError("the journal entry does not balance")
-    return Totals(net=net, tax=tax, gross=gross, lines=len(lines))
+    return Totals(net=net, tax=tax, gross=gross, lines=len(parts["line"]))
 
 
 def _money(written: str) -> Money:

@@ -10,14 +10,14 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import Final
 
-from domain.money import Currency, total
+from domain.money import Currency
 from workers.erp.journal_text import commodity_text, document_text, escaped_account, read_document
 from workers.erp.protocol import (
     KEY_TAKEN,
     PERIOD_CLOSED,
     Busy,
-    Document,
     ErpAway,
+    ErpDocument,
     ErpUnreadable,
     Found,
     Limits,
@@ -99,7 +99,7 @@ class LedgerFile:
         except (LedgerLocked, OSError) as error:
             raise ErpAway(f"the ledger folder does not answer: {error}", delay_s=1.0) from error
 
-    def post(self, document: Document, resume: Resume) -> Outcome:
+    def post(self, document: ErpDocument, resume: Resume) -> Outcome:
         """Write the document; there is no draft, so there is nothing to resume."""
         del resume
         refusal = _refusal(document)
@@ -122,18 +122,18 @@ class LedgerFile:
         except (OSError, UnicodeError) as error:
             raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
 
-    def _post(self, document: Document) -> Outcome:
+    def _post(self, document: ErpDocument) -> Outcome:
         """The part that holds the lock."""
-        if self.period_status(document.posting_on) == "closed":
-            return Rejected(PERIOD_CLOSED, f"{document.posting_on:%Y-%m} is closed in this ledger")
+        if self.period_status(document.entry.posting_on) == "closed":
+            return Rejected(PERIOD_CLOSED, f"{document.entry.posting_on:%Y-%m} is closed in this ledger")
         unknown = sorted(self._not_in_chart(document))
         if unknown:
             return Rejected("ledger_account_unknown", f"not in the chart of accounts: {', '.join(unknown)}")
         written = document_text(document)
         path = self._path_of(document.key)
         if path is None:
-            path = self.folder / f"{document.posting_on:%Y-%m}" / f"{document.key}.journal"
-            self._declare(document.totals.gross.currency)
+            path = self.folder / f"{document.entry.posting_on:%Y-%m}" / f"{document.key}.journal"
+            self._declare(document.document.currency)
             staged = self._staged(path, written)
             return self._publish(staged, path, document.number)
         if path.read_text("ascii") != written:
@@ -198,13 +198,13 @@ class LedgerFile:
             statuses[match["month"]] = "closed" if match["status"] == "closed" else "open"
         return statuses
 
-    def _not_in_chart(self, document: Document) -> set[str]:
+    def _not_in_chart(self, document: ErpDocument) -> set[str]:
         chart = self.folder / DECLARATIONS / CHART
         if not chart.exists():
             return set()
         rows = [row for row in _read(chart).splitlines() if row.startswith("account ")]
         declared = [row.removeprefix("account ").partition(";")[0].strip() for row in rows]
-        booked = {escaped_account(leg.ledger_account) for leg in document.legs}
+        booked = {escaped_account(posting.ledger_account) for posting in document.entry.postings}
         return {name for name in booked if not any(f"{name}:".startswith(f"{above}:") for above in declared)}
 
     @contextmanager
@@ -241,16 +241,15 @@ def _try_lock(descriptor: int) -> bool:
     return True
 
 
-def _refusal(document: Document) -> Rejected | None:
+def _refusal(document: ErpDocument) -> Rejected | None:
     """Why no ledger could take this document, if so."""
-    currency = document.totals.gross.currency
-    is_foreign = any(leg.amount.currency != currency for leg in document.legs)
+    currencies = {posting.amount.currency for posting in document.entry.postings} | {document.document.currency}
     if not _KEY.fullmatch(document.key):
         return Rejected("key_unfit", f"{document.key!r} cannot be a file name")
-    if is_foreign or not total((leg.amount for leg in document.legs), currency).is_zero:
-        return Rejected("entry_unbalanced", f"the journal entry of {document.number} does not balance")
-    if len(document.lines) > LIMITS.lines_max:
-        return Rejected("too_many_lines", f"{document.number} has {len(document.lines)} lines")
+    if len(currencies) > 1:
+        return Rejected("currencies_mixed", f"the journal entry of {document.number} has {len(currencies)} currencies")
+    if len(document.document.lines) > LIMITS.lines_max:
+        return Rejected("too_many_lines", f"{document.number} has {len(document.document.lines)} lines")
     return None
 
 

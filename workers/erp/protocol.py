@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 from typing import Final, Literal, Protocol, TypeAlias
 
+from domain.documents import Document
 from domain.errors import Rejection, Snooze
+from domain.journal import JournalEntry, Posting
 from domain.money import Money
+from domain.periods import Days
 
-Kind = Literal["invoice", "credit_note"]
 PeriodStatus = Literal["open", "closed"]
 
 #: The refusal that time may cure: the accounting period is closed in the ERP. Every adapter uses this very code.
@@ -30,7 +31,7 @@ class ErpUnreadable(Rejection):
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What is compared before, at and after a posting; a credit note's amounts are negative."""
+    """What is compared before, at and after a posting; those of a credit note are negative."""
 
     net: Money
     tax: Money
@@ -39,44 +40,25 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Leg:
-    """One posting of the journal entry: debit positive, credit negative."""
-
-    ledger_account: str
-    amount: Money
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentLine:
-    """One line as the ERP shows it; `net` is the first rounded money."""
-
-    position: int
-    description: str
-    quantity: Decimal
-    unit: str
-    net: Money
-    tax_category: str
-    tax_rate: Decimal
-    revenue_account: str
-
-
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An invoice or credit note with its journal entry, ready for one ERP; the key is on it from the first call."""
+class ErpDocument:
+    """A document with its number and journal entry, ready for one ERP; our key is on it from the first call."""
 
     key: str
-    kind: Kind
     number: str
-    legal_entity_id: str
-    account_id: str
     account_name: str
-    invoice_on: date
-    posting_on: date
-    service_starts_on: date
-    service_ends_on: date
-    totals: Totals
-    lines: tuple[DocumentLine, ...]
-    legs: tuple[Leg, ...]
+    document: Document
+    entry: JournalEntry
+
+    @property
+    def totals(self) -> Totals:
+        """What the ERP must show when it is read back."""
+        return Totals(self.document.net, self.document.tax, self.document.gross, len(self.document.lines))
+
+    @property
+    def service(self) -> Days:
+        """The days from the first to the last service that a line is about."""
+        days = [line.service for line in self.document.lines]
+        return Days(min(each.first_on for each in days), max(each.end_on for each in days))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +72,17 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class ReadBack:
-    """What the ERP itself says about a posted document; `legs` is None where it does not show its journal entry."""
+    """What the ERP itself says about a posted document.
+
+    `number` is the ERP's own, `document_number` ours as it shows it; `entry` is None where it shows no journal entry.
+    """
 
     ref: str
     key: str
     number: str
+    document_number: str | None
     totals: Totals
-    legs: tuple[Leg, ...] | None
+    entry: tuple[Posting, ...] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +164,7 @@ class Erp(Protocol):
     def find(self, key: str) -> Found | None:
         """The document that carries our key, if the ERP holds one. Raises `ErpAway`."""
 
-    def post(self, document: Document, resume: Resume) -> Outcome:
+    def post(self, document: ErpDocument, resume: Resume) -> Outcome:
         """Book the document, or say why not; a key that the ERP already holds is never booked twice."""
 
     def read_back(self, ref: str) -> ReadBack:

@@ -7,10 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection, text
 
-from queues.topology import refusal_key
+from domain.notices import Notice
+from queues.topology import NOTICES_EXCHANGE, refusal_key
+from queues.work import Ready
 
 if TYPE_CHECKING:
     from workers.sift import Refused
+    from workers.unit import Unit
+
+#: Who says it: the `source` of every CloudEvent we send.
+SOURCE = "/tallyline"
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 _INSERT = text("""
@@ -19,6 +25,14 @@ select :exchange, * from unnest(cast(:routing_keys as text[]), cast(:keys as tex
   cast(:bodies as jsonb[])) order by 2
 on conflict (key) do nothing
 """)
+
+
+def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
+    """Owe the notice on the exchange `tallyline`, once for each key, and `notify` with it."""
+    event = notice.to_event(id=key, source=SOURCE, at=unit.now)
+    values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
+    unit.conn.execute(_INSERT, {**values, "bodies": [_encode(event).decode()]})
+    unit.then(cause, "notify", f"notices/{key}", lane="live")
 
 
 def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: datetime) -> None:
@@ -41,7 +55,7 @@ def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, object]:
     return {
         "specversion": "1.0",
         "id": f"refusal/{each.receipt_id}/{each.position}",
-        "source": "/tallyline",
+        "source": SOURCE,
         "type": "tallyline.usage.refused",
         "subject": each.refusal.event.get("id"),
         "time": occurred_at.isoformat(),

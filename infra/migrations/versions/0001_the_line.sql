@@ -16,7 +16,10 @@ create table legal_entities (
   currency      char(3) not null check (currency ~ '^[A-Z]{3}$'),
   zone          text not null,
   jurisdiction  text not null,
-  connection_id text not null references erp_connections on delete restrict
+  connection_id text not null references erp_connections on delete restrict,
+  receivable_account text not null default 'assets:receivable',
+  tax_account   text not null default 'liabilities:tax',
+  tax_accounts  jsonb not null default '{}'         -- by tax category, where it is not the one above
 );
 create table accounts (
   id   text primary key check (length(id) between 1 and 64),
@@ -384,6 +387,7 @@ create table billing_runs (                         -- one act of billing a peri
   approved_by       text,
   approved_at       timestamptz,
   blockers          jsonb not null default '[]',
+  tried_at          timestamptz,
   closed_at         timestamptz,
   unique (billing_period_id, lot),
   check ((approved_by is null) = (approved_at is null))
@@ -420,6 +424,9 @@ create index rated_usages_run on rated_usages (billing_run_id);
 create table number_series (
   legal_entity_id text not null references legal_entities on delete restrict,
   series          text not null,
+  prefix          text not null,
+  digits          integer not null default 6 check (digits between 1 and 16),
+  earlier         text not null default 'refuse' check (earlier in ('refuse', 'move')),   -- a date before last_on
   last_number     bigint not null default 0,
   last_on         date not null default '0001-01-01',
   primary key (legal_entity_id, series)
@@ -471,6 +478,8 @@ create table invoice_lines (
   tax_rate        numeric not null,
   tax_evidence    jsonb not null,
   revenue_account text not null,
+  service_starts_on date not null,
+  service_ends_on date not null check (service_ends_on > service_starts_on),   -- exclusive
   unique (invoice_id, position)
 );
 create index invoice_lines_subscription on invoice_lines (subscription_id, metric_id);
@@ -520,10 +529,15 @@ create table erp_postings (                         -- one document on its way i
   draft_ref     text,
   erp_ref       text,
   erp_number    text,
-  not_found     integer not null default 0,
+  not_found     integer not null default 0,         -- look-ups after the quiet time that found nothing
   code          text,
+  read_net      numeric,                            -- what the ERP itself said when it was read back
+  read_tax      numeric,
+  read_gross    numeric,
+  read_lines    integer,
   updated_at    timestamptz not null default now(),
   confirmed_at  timestamptz,
+  reconciled_at timestamptz,
   unique (connection_id, external_key),
   check ((state = 'confirmed') = (confirmed_at is not null))
 );
@@ -544,7 +558,7 @@ create table notices (                              -- what notify owes to whom;
   id          bigint generated always as identity primary key,
   exchange    text not null check (exchange in ('tallyline', 'refusals')),
   routing_key text not null check (length(routing_key) between 1 and 255),
-  key         text not null unique,
+  key         text collate "C" not null unique,     -- sent by prefix, so it sorts by bytes
   body        jsonb not null,
   created_at  timestamptz not null default now(),
   sent_at     timestamptz

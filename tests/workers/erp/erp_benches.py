@@ -12,7 +12,7 @@ from erp_documents import document
 from erp_two_step import TwoStepErp
 
 from workers.erp.ledger_file import LedgerFile
-from workers.erp.protocol import Document, Erp
+from workers.erp.protocol import Erp, ErpDocument
 
 
 class Bench(Protocol):
@@ -32,7 +32,7 @@ class Bench(Protocol):
     def busy(self) -> Iterator[None]:
         """The ERP takes nothing meanwhile."""
 
-    def refused(self) -> Document:
+    def refused(self) -> ErpDocument:
         """A document that this ERP refuses for good."""
 
 
@@ -61,7 +61,7 @@ class LedgerFileBench:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
-    def refused(self) -> Document:
+    def refused(self) -> ErpDocument:
         (self.folder / "declarations").mkdir(parents=True)
         (self.folder / "declarations" / "chart.journal").write_text("account assets:receivable\naccount revenue\n")
         return document("TL-REFUSED")
@@ -85,7 +85,7 @@ class TwoStepBench:
         yield
         self.erp.is_busy = False
 
-    def refused(self) -> Document:
+    def refused(self) -> ErpDocument:
         self.erp.accounts_refused.add("ZZ")
         return document("TL-REFUSED", account_id="ZZ")
 

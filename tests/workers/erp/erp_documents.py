@@ -3,21 +3,32 @@
 from datetime import date
 from decimal import Decimal
 
+from domain.documents import Document, Line, kind_of
+from domain.journal import JournalEntry, Posting
 from domain.money import Currency, Money
-from workers.erp.protocol import Document, DocumentLine, Leg, Totals
+from domain.periods import Days
+from domain.taxation import TaxEvidence, TaxSubtotal
+from workers.erp.protocol import ErpDocument
+
+JANUARY = Days(date(2013, 1, 1), date(2013, 2, 1))
+PERCENT = Decimal("8.875")
 
 
-def line(position: int, net: Money) -> DocumentLine:
-    return DocumentLine(
-        position=position,
+def line(net: Money) -> Line:
+    return Line(
         description="Departures, 1 to 31 January",
         quantity=Decimal(300),
         unit="flight",
         net=net,
-        tax_category="standard",
-        tax_rate=Decimal("8.875"),
         revenue_account="revenue:departures",
+        service=JANUARY,
+        evidence=TaxEvidence("table", "us-ny", "standard", PERCENT, date(2013, 1, 31), "test"),
     )
+
+
+def entry(postings: list[tuple[str, Money]], posting_on: date = date(2013, 1, 31)) -> JournalEntry:
+    legs = tuple(Posting(name, amount) for name, amount in postings if not amount.is_zero)
+    return JournalEntry("pny", posting_on, "invoice", legs)
 
 
 def document(  # noqa: PLR0913 - a test names only what it is about
@@ -28,27 +39,30 @@ def document(  # noqa: PLR0913 - a test names only what it is about
     currency: str = "USD",
     account_id: str = "AA",
     posting_on: date = date(2013, 1, 31),
-) -> Document:
+) -> ErpDocument:
     unit = Currency(currency)
     net_money, tax_money = Money.of(net, unit), Money.of(tax, unit)
     gross = net_money + tax_money
-    amounts = [
-        (f"assets:receivable:{account_id}", gross),
-        ("revenue:departures", -net_money),
-        ("liabilities:tax", -tax_money),
-    ]
-    return Document(
+    return ErpDocument(
         key=key,
-        kind="credit_note" if net_money.is_negative else "invoice",
         number=f"PNY-{key}",
-        legal_entity_id="pny",
-        account_id=account_id,
         account_name="American Airlines, Inc. (AA)",
-        invoice_on=date(2013, 2, 1),
-        posting_on=posting_on,
-        service_starts_on=date(2013, 1, 1),
-        service_ends_on=date(2013, 2, 1),
-        totals=Totals(net=net_money, tax=tax_money, gross=gross, lines=1),
-        lines=(line(1, net_money),),
-        legs=tuple(Leg(name, amount) for name, amount in amounts if not amount.is_zero),
+        document=Document(
+            kind=kind_of(gross),
+            legal_entity_id="pny",
+            account_id=account_id,
+            currency=unit,
+            invoice_on=date(2013, 2, 1),
+            posting_on=posting_on,
+            lines=(line(net_money),),
+            taxes=(TaxSubtotal("standard", PERCENT, net_money, tax_money),),
+        ),
+        entry=entry(
+            [
+                (f"assets:receivable:{account_id}", gross),
+                ("revenue:departures", -net_money),
+                ("liabilities:tax", -tax_money),
+            ],
+            posting_on,
+        ),
     )

@@ -6,10 +6,11 @@ from datetime import date
 from typing import Literal
 
 from workers.erp.protocol import (
+    PERIOD_CLOSED,
     Busy,
-    Document,
     Erp,
     ErpAway,
+    ErpDocument,
     Found,
     Limits,
     Outcome,
@@ -31,6 +32,7 @@ Fault = Literal[
     "lost request",  # not booked, and the connection breaks
     "busy",  # not booked, asked to wait
     "refused",  # not booked, for good
+    "closed",  # not booked, the period was closed a moment ago
     "crash before",  # the process dies before the call
     "crash at draft",  # the process dies when a draft's id was stored, before it is posted
     "crash after",  # the process dies after the ERP has booked
@@ -66,7 +68,7 @@ class Faulty:
         self._ask("read_back")
         return self.erp.read_back(ref)
 
-    def post(self, document: Document, resume: Resume) -> Outcome:
+    def post(self, document: ErpDocument, resume: Resume) -> Outcome:
         self.calls.append("post")
         fault = self.plan.popleft() if self.plan else "none"
         match fault:
@@ -76,6 +78,8 @@ class Faulty:
                 return Busy(retry_after_s=0.0, sentence="429 Too Many Requests")
             case "refused":
                 return Rejected("customer_unknown", "no such customer")
+            case "closed":
+                return Rejected(PERIOD_CLOSED, "the period has been closed")
             case "crash before":
                 raise Crash
         if fault == "crash at draft":

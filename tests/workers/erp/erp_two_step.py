@@ -9,7 +9,7 @@ from workers.erp.protocol import (
     KEY_TAKEN,
     PERIOD_CLOSED,
     Busy,
-    Document,
+    ErpDocument,
     ErpUnreadable,
     Found,
     Limits,
@@ -26,7 +26,7 @@ from workers.erp.protocol import (
 class Held:
     """A document as this ERP holds it."""
 
-    document: Document
+    document: ErpDocument
     number: str | None = None
 
 
@@ -41,7 +41,7 @@ class TwoStepErp:
     accounts_refused: set[str] = field(default_factory=set)
     is_busy: bool = False
     #: What comes over the wire may be changed here: a tax engine of its own that computes otherwise.
-    alters: Callable[[Document], Document] = lambda document: document
+    alters: Callable[[ErpDocument], ErpDocument] = lambda document: document
     _lock: Lock = field(default_factory=Lock)
 
     def limits(self) -> Limits:
@@ -61,12 +61,12 @@ class TwoStepErp:
                 return Found(ref=ref, is_posted=held.number is not None, number=held.number)
         return None
 
-    def post(self, document: Document, resume: Resume) -> Outcome:
+    def post(self, document: ErpDocument, resume: Resume) -> Outcome:
         if self.is_busy:
             return Busy(retry_after_s=2.0, sentence="429 Too Many Requests")
-        if document.account_id in self.accounts_refused:
-            return Rejected("customer_unknown", f"customer {document.account_id} does not exist")
-        if self.period_status(document.posting_on) == "closed":
+        if document.document.account_id in self.accounts_refused:
+            return Rejected("customer_unknown", f"customer {document.document.account_id} does not exist")
+        if self.period_status(document.entry.posting_on) == "closed":
             return Rejected(PERIOD_CLOSED, "Posting Date is not within your range of allowed posting dates")
         with self._lock:
             ref = resume.draft_ref or self._draft(document)
@@ -84,9 +84,11 @@ class TwoStepErp:
         if held is None or held.number is None:
             raise ErpUnreadable(f"no posted document {ref}", ref=ref)
         document = held.document
-        return ReadBack(ref=ref, key=document.key, number=held.number, totals=document.totals, legs=None)
+        return ReadBack(
+            ref=ref, key=document.key, number=held.number, document_number=None, totals=document.totals, entry=None
+        )
 
-    def _draft(self, document: Document) -> str | None:
+    def _draft(self, document: ErpDocument) -> str | None:
         found = self.find(document.key)
         if found is not None and self.key_is_unique:
             return None

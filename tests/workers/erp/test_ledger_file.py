@@ -12,16 +12,16 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from erp_documents import document
+from erp_documents import document, entry
 from erp_hledger import balances, hledger
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import Currency, Money
+from domain.money import Money
 from workers.erp import ledger_file
 from workers.erp.journal_text import escaped_account, unescaped_account
 from workers.erp.ledger_file import LedgerFile
-from workers.erp.protocol import Busy, ErpAway, ErpUnreadable, Leg, Posted, Rejected, Resume, Unknown
+from workers.erp.protocol import Busy, ErpAway, ErpUnreadable, Posted, Rejected, Resume, Unknown
 
 pytestmark = pytest.mark.fast
 
@@ -79,11 +79,10 @@ def test_hledger_finds_a_document_by_its_number_and_its_key(ledger):
 
 
 def test_hledger_reads_every_account_name_as_it_was_meant(ledger):
-    unit = Currency("USD")
-    legs = [Leg(name, Money.of("1.00", unit)) for name in ODD_NAMES]
-    legs.append(Leg("rest", Money.of(-len(ODD_NAMES), unit)))
+    legs = [(name, Money.of("1.00", "USD")) for name in ODD_NAMES]
+    legs.append(("rest", Money.of(-len(ODD_NAMES), "USD")))
 
-    post(ledger, replace(document("TL-1"), legs=tuple(legs)))
+    post(ledger, replace(document("TL-1"), entry=entry(legs)))
 
     hledger("-f", str(ledger.folder / "main.journal"), "check", "--strict")
     names = {unescaped_account(account) for account, _ in balances(ledger.folder)}
@@ -175,8 +174,10 @@ def test_the_last_line_about_a_month_counts(ledger):
     [
         ({"key": "a/b"}, "key_unfit"),
         ({"key": ""}, "key_unfit"),
-        ({"legs": (Leg("assets", Money.of("1.00", "USD")),)}, "entry_unbalanced"),
-        ({"legs": (Leg("a", Money.of("1.00", "USD")), Leg("b", Money.of("-1.00", "EUR")))}, "entry_unbalanced"),
+        (
+            {"entry": entry([(name, Money.of(amount, "EUR")) for name, amount in (("a", 1), ("b", -1))])},
+            "currencies_mixed",
+        ),
     ],
 )
 def test_a_document_that_no_ledger_can_take_is_refused_by_name(ledger, changed, code):

@@ -1,0 +1,12 @@
+"""The step `post`: one document into one ERP, looked up before it is ever sent again, confirmed by reading it back."""
+
+from workers.posting import deliver
+from workers.step import step
+from workers.unit import Errand
+
+
+#: Longer than the first transaction takes; what the ERP needs is known then, and the lease is set to it.
+@step("post", lease_s=60)
+def post(errand: Errand) -> None:
+    """Bring the posting as far as it goes now."""
+    deliver(errand)
