@@ -417,6 +417,7 @@ create table rated_usages (
   amount              numeric not null,             -- unrounded
   currency            char(3) not null,
   trace               jsonb not null,
+  is_touched          boolean not null,             -- whether this lot itself holds usage of it
   rated_at            timestamptz not null default now(),
   unique (subscription_id, billing_period_id, contract_version_id, metric_id, dimensions, lot, revision)
 );

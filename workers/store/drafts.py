@@ -1,0 +1,129 @@
+"""Invoice drafts: the charges that become lines, and the lines and taxes that become the taxed draft."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, TextClause, text
+
+from domain.money import Currency
+from domain.taxation import TaxEvidence, TaxSubtotal
+from workers.taxing import Charge, Draft, Line, Lined
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+_DRAFTS = text("""
+select i.id, e.jurisdiction, i.currency, i.service_starts_on, i.service_ends_on
+from invoices i join legal_entities e on e.id = i.legal_entity_id
+where i.id = any(cast(:ids as bigint[])) and i.state = 'draft' order by i.id for update of i
+""")
+#: Billed before is what documents that were not voided hold of the same subscription, price, period and dimensions.
+_CHARGES = text("""
+select i.id, r.id, r.subscription_id, r.metric_id, r.price_id, m.name, m.unit, r.dimensions, r.quantity, r.amount,
+  p.tax_category, p.revenue_account, coalesce(b.billed, 0), b.evidence, r.is_touched
+from invoices i
+join subscriptions s on s.contract_id = i.contract_id
+join rated_usages r on r.billing_run_id = i.billing_run_id and r.subscription_id = s.id
+join metrics m on m.id = r.metric_id
+join prices p on p.id = r.price_id
+left join lateral (
+  select sum(l.net) as billed, (array_agg(l.tax_evidence order by l.id))[1] as evidence
+  from invoice_lines l join rated_usages o on o.id = l.rated_usage_id join invoices j on j.id = l.invoice_id
+  where l.subscription_id = r.subscription_id and l.metric_id = r.metric_id and l.price_id = r.price_id
+    and o.billing_period_id = r.billing_period_id and o.dimensions = r.dimensions and j.state <> 'void') b on true
+where i.id = any(cast(:ids as bigint[])) order by i.id, r.subscription_id, m.id, r.price_id, r.dimensions
+""")
+_LINES = text("""
+insert into invoice_lines (invoice_id, position, rated_usage_id, subscription_id, metric_id, price_id, description,
+  quantity, unit, net, tax_category, tax_rate, tax_evidence, revenue_account, service_starts_on, service_ends_on)
+select * from unnest(cast(:invoice_id as bigint[]), cast(:position as integer[]), cast(:rated_usage_id as bigint[]),
+  cast(:subscription_id as integer[]), cast(:metric_id as integer[]), cast(:price_id as integer[]),
+  cast(:description as text[]), cast(:quantity as numeric[]), cast(:unit as text[]), cast(:net as numeric[]),
+  cast(:tax_category as text[]), cast(:tax_rate as numeric[]), cast(:tax_evidence as jsonb[]),
+  cast(:revenue_account as text[]), cast(:service_starts_on as date[]), cast(:service_ends_on as date[]))
+order by 1, 2
+""")
+_TAXES = text("""
+insert into invoice_taxes (invoice_id, category, rate, net, tax)
+select * from unnest(cast(:invoice_id as bigint[]), cast(:category as text[]), cast(:rate as numeric[]),
+  cast(:net as numeric[]), cast(:tax as numeric[])) order by 1, 2, 3
+""")
+_TAXED = text("""
+update invoices i set state = t.state, kind = t.kind, net = t.net, tax = t.tax, gross = t.gross
+from unnest(cast(:id as bigint[]), cast(:state as text[]), cast(:kind as text[]), cast(:net as numeric[]),
+  cast(:tax as numeric[]), cast(:gross as numeric[])) as t (id, state, kind, net, tax, gross) where i.id = t.id
+""")
+
+
+def _charge(row: Row[Any]) -> Charge:
+    charge = Charge(*row[1:])
+    return charge if charge.evidence is None else replace(charge, evidence=TaxEvidence.from_json(row.evidence))
+
+
+def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
+    """The drafts with their charges, locked; one that is taxed already is left out."""
+    found = conn.execute(_DRAFTS, {"ids": list(ids)}).all()
+    charges: dict[int, list[Charge]] = {}
+    for row in conn.execute(_CHARGES, {"ids": [draft.id for draft in found]}):
+        charges.setdefault(row[0], []).append(_charge(row))
+    return [
+        Draft(invoice_id, jurisdiction, Currency(currency), starts_on, ends_on, tuple(charges.get(invoice_id, ())))
+        for invoice_id, jurisdiction, currency, starts_on, ends_on in found
+    ]
+
+
+def save(conn: Connection, lined: Sequence[Lined]) -> None:
+    """Insert the lines and taxes and mark the drafts taxed, or empty where nothing is billed."""
+    _insert(conn, _LINES, [_line(each.draft, n, line) for each in lined for n, line in enumerate(each.lines, 1)])
+    _insert(conn, _TAXES, [_tax(each.draft, subtotal) for each in lined for subtotal in each.taxed.subtotals])
+    _insert(conn, _TAXED, [_totals(each) for each in lined])
+
+
+def _insert(conn: Connection, statement: TextClause, rows: Sequence[Mapping[str, object]]) -> None:
+    """Run a statement over all rows at once, each column an array."""
+    if rows:
+        conn.execute(statement, {name: [row[name] for row in rows] for name in rows[0]})
+
+
+def _totals(lined: Lined) -> dict[str, object]:
+    return {
+        "id": lined.draft.invoice_id,
+        "state": "taxed" if lined.lines else "empty",
+        "kind": lined.kind,
+        "net": lined.net.amount,
+        "tax": lined.tax.amount,
+        "gross": (lined.net + lined.tax).amount,
+    }
+
+
+def _tax(draft: Draft, subtotal: TaxSubtotal) -> dict[str, object]:
+    return {
+        "invoice_id": draft.invoice_id,
+        "category": subtotal.category,
+        "rate": subtotal.percent,
+        "net": subtotal.net.amount,
+        "tax": subtotal.tax.amount,
+    }
+
+
+def _line(draft: Draft, number: int, line: Line) -> dict[str, object]:
+    charge = line.charge
+    return {
+        "invoice_id": draft.invoice_id,
+        "position": number,
+        "rated_usage_id": charge.rated_usage_id,
+        "subscription_id": charge.subscription_id,
+        "metric_id": charge.metric_id,
+        "price_id": charge.price_id,
+        "description": line.description,
+        "quantity": charge.quantity,
+        "unit": charge.unit,
+        "net": line.net.amount,
+        "tax_category": line.evidence.category,
+        "tax_rate": line.evidence.percent,
+        "tax_evidence": _encode(line.evidence.to_json()).decode(),
+        "revenue_account": charge.revenue_account,
+        "service_starts_on": draft.service_starts_on,
+        "service_ends_on": draft.service_ends_on,
+    }

@@ -1,0 +1,140 @@
+"""Rated usage: what is loaded for `rate`, what it saves, and the count of children that each draft still waits for."""
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy import Connection, text
+
+from domain.prices import parse_price
+from queues.work import Ready
+from workers.rating import Rated, Run, Terms, Window
+
+_encode = msgspec.json.Encoder(decimal_format="string").encode
+
+_RUNS = text("""
+select w.id, r.id, r.billing_period_id, r.lot, s.id, s.contract_id, c.currency
+from work w join billing_runs r on r.id = w.close_id
+join subscriptions s on s.id = cast(split_part(w.subject, '/', 4) as integer)
+join contracts c on c.id = s.contract_id
+where w.id = any(cast(:ids as bigint[])) order by w.id
+""")
+_OF_RUNS = """unnest(cast(:works as bigint[]), cast(:subscriptions as integer[]), cast(:periods as integer[]),
+  cast(:lots as integer[])) as t (work_id, subscription_id, billing_period_id, lot)"""
+#: Count and sum add up over lots; a distinct value counts once over all of them, if it still exists.
+_WINDOWS = text(f"""
+select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case m.aggregation
+    when 'unique_count' then (select count(*) from (
+      select v.value from aggregate_values v join aggregates h on h.id = v.aggregate_id
+      where h.subscription_id = g.subscription_id and h.billing_period_id = g.billing_period_id
+        and h.metric_id = g.metric_id and h.contract_version_id = g.contract_version_id
+        and h.dimensions = g.dimensions and h.lot <= t.lot
+      group by v.value having sum(v.n) <> 0) d)
+    else sum(g.quantity) end as quantity, bool_or(g.lot = t.lot) as is_touched
+from {_OF_RUNS}
+join aggregates g on g.subscription_id = t.subscription_id and g.billing_period_id = t.billing_period_id
+  and g.lot <= t.lot
+join metrics m on m.id = g.metric_id
+group by t.work_id, t.lot, g.subscription_id, g.billing_period_id, g.contract_version_id, g.metric_id, m.name,
+  m.aggregation, g.dimensions
+order by 1, 2, 3, 5
+""")
+#: Prices of versions in force at any time of the period, and of versions that hold usage of it.
+_PRICED = text(f"""
+select distinct t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms
+from {_OF_RUNS}
+join subscriptions s on s.id = t.subscription_id
+join billing_periods b on b.id = t.billing_period_id
+join contract_versions v on v.contract_id = s.contract_id
+  and ((v.superseded_at = '9999-12-31 00:00:00+00' and v.starts_at < b.ends_at and v.ends_at > b.starts_at)
+    or exists (select from aggregates g where g.subscription_id = s.id and g.billing_period_id = b.id
+      and g.contract_version_id = v.id))
+join prices p on p.contract_version_id = v.id
+order by 1, 2
+""")
+_SAVE = text("""
+insert into rated_usages (billing_run_id, subscription_id, billing_period_id, contract_version_id, metric_id, price_id,
+  dimensions, lot, revision, quantity, amount, currency, trace, is_touched)
+select * from unnest(cast(:billing_run_id as bigint[]), cast(:subscription_id as integer[]),
+  cast(:billing_period_id as integer[]), cast(:contract_version_id as integer[]), cast(:metric_id as integer[]),
+  cast(:price_id as integer[]), cast(:dimensions as text[]), cast(:lot as integer[]), cast(:revision as integer[]),
+  cast(:quantity as numeric[]), cast(:amount as numeric[]), cast(:currency as text[]), cast(:trace as jsonb[]),
+  cast(:is_touched as boolean[]))
+order by 2, 3, 4, 5, 7
+""")
+#: One update counts all children of a draft at once; two last siblings cannot both see the other as open.
+_COUNT_DOWN = text("""
+with mine as (
+  select i.id, count(*) as n, min(t.work_id) as work_id
+  from unnest(cast(:works as bigint[]), cast(:runs as bigint[]), cast(:contracts as integer[]))
+    as t (work_id, billing_run_id, contract_id)
+  join invoices i on i.billing_run_id = t.billing_run_id and i.contract_id = t.contract_id group by i.id),
+held as (select i.id, m.n, m.work_id from invoices i join mine m on m.id = i.id order by i.id for update of i)
+update invoices i set pending = i.pending - h.n from held h where h.id = i.id returning h.work_id, i.id, i.pending
+""")
+
+
+def runs(conn: Connection, work_ids: Sequence[int]) -> list[Run]:
+    """What the work rows, with subjects `run/<id>/subscription/<id>`, ask to rate."""
+    return [Run(*row) for row in conn.execute(_RUNS, {"ids": list(work_ids)})]
+
+
+def _values(runs: Sequence[Run]) -> dict[str, object]:
+    return {
+        "works": [run.work_id for run in runs],
+        "subscriptions": [run.subscription_id for run in runs],
+        "periods": [run.billing_period_id for run in runs],
+        "lots": [run.lot for run in runs],
+    }
+
+
+def windows(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Window]]:
+    """The windows of each run by work row, over all lots up to the run's."""
+    found: dict[int, list[Window]] = {}
+    for row in conn.execute(_WINDOWS, _values(runs)):
+        found.setdefault(row[0], []).append(Window(*row[1:]))
+    return found
+
+
+def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
+    """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
+    found: dict[int, list[Terms]] = {}
+    for row in conn.execute(_PRICED, _values(runs)):
+        found.setdefault(row[0], []).append(Terms(row[1], row[2], row[3], parse_price(row[4])))
+    return found
+
+
+def save(conn: Connection, rated: Sequence[Rated]) -> None:
+    """Insert the rated usage with its trace; the revision is one, since a lot is sealed and rated once."""
+    conn.execute(
+        _SAVE,
+        {
+            "billing_run_id": [each.run.billing_run_id for each in rated],
+            "subscription_id": [each.run.subscription_id for each in rated],
+            "billing_period_id": [each.run.billing_period_id for each in rated],
+            "contract_version_id": [each.contract_version_id for each in rated],
+            "metric_id": [each.metric_id for each in rated],
+            "price_id": [each.price_id for each in rated],
+            "dimensions": [each.dimensions for each in rated],
+            "lot": [each.run.lot for each in rated],
+            "revision": [1] * len(rated),
+            "quantity": [each.usage.quantity for each in rated],
+            "amount": [each.usage.amount.amount for each in rated],
+            "currency": [each.run.currency for each in rated],
+            "trace": [_encode([step.to_json() for step in each.usage.steps]).decode() for each in rated],
+            "is_touched": [each.is_touched for each in rated],
+        },
+    )
+
+
+def count_down(conn: Connection, ready: Sequence[Ready], runs: Sequence[Run]) -> list[tuple[Ready, int]]:
+    """Count these children off their drafts: (a row, draft) for each draft that waits for no other any more."""
+    found = conn.execute(
+        _COUNT_DOWN,
+        {
+            "works": [run.work_id for run in runs],
+            "runs": [run.billing_run_id for run in runs],
+            "contracts": [run.contract_id for run in runs],
+        },
+    )
+    rows = {each.id: each for each in ready}
+    return [(rows[work_id], invoice_id) for work_id, invoice_id, pending in found if pending == 0]

@@ -1,0 +1,31 @@
+"""The table engine: rates by jurisdiction, category and date, as they stand in the database."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, text
+
+from domain import taxation
+from domain.money import Currency
+from domain.taxation import TaxableLine, Taxed, TaxRate, TaxTable
+
+
+@dataclass(frozen=True, slots=True)
+class TableEngine:
+    """Answers from a table that was read once for a batch of documents."""
+
+    table: TaxTable
+
+    @classmethod
+    def loaded(cls, conn: Connection, jurisdictions: Collection[str]) -> "TableEngine":
+        """The engine with all rates of these jurisdictions."""
+        found = conn.execute(
+            text("""select jurisdiction, category, rate, starts_on, source, ends_on from tax_rates
+                 where jurisdiction = any(cast(:names as text[])) order by 1, 2, 4"""),
+            {"names": sorted(jurisdictions)},
+        )
+        return cls(TaxTable(tuple(TaxRate(*row) for row in found)))
+
+    def taxed(self, lines: Sequence[TaxableLine], *, currency: Currency) -> Taxed:
+        """As the protocol. Raises `TaxRateNotFound` or `TaxRateAmbiguous`."""
+        return taxation.taxed(lines, self.table, currency=currency)
