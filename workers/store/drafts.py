@@ -57,7 +57,8 @@ from unnest(cast(:id as bigint[]), cast(:state as text[]), cast(:kind as text[])
 
 
 def _charge(row: Row[Any]) -> Charge:
-    charge = Charge(*row[1:])
+    _, *columns = row
+    charge = Charge(*columns)
     return charge if charge.evidence is None else replace(charge, evidence=TaxEvidence.from_json(row.evidence))
 
 
