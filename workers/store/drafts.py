@@ -57,7 +57,7 @@ from unnest(cast(:id as bigint[]), cast(:state as text[]), cast(:kind as text[])
 
 
 def _charge(row: Row[Any]) -> Charge:
-    _, *columns = row
+    columns: Sequence[Any] = row[1:]
     charge = Charge(*columns)
     return charge if charge.evidence is None else replace(charge, evidence=TaxEvidence.from_json(row.evidence))
 
