@@ -33,6 +33,8 @@ BLOCKED_S_MAX = 10.0
 #: A notice that RabbitMQ would not take is tried again after this.
 NOTICE_AGAIN_S = 5.0
 
+#: RabbitMQ or the way to it is gone; OSError is what a host name that cannot be resolved looks like.
+AWAY = (AMQPConnectionError, AMQPChannelError, OSError)
 _NOT_FOUND = 404
 
 
@@ -52,7 +54,7 @@ class FleetBroker(RabbitmqBroker):
         """A new connection that the console shows under `role`. Raises `ConnectionClosed`."""
         try:
             return pika.BlockingConnection([_tuned(each, role=role) for each in self.parameters])
-        except AMQPConnectionError as error:
+        except AWAY as error:
             raise ConnectionClosed(error) from None
 
     def declare_queue(self, queue_name: str, *, ensure: bool = False) -> None:
@@ -67,7 +69,7 @@ class FleetBroker(RabbitmqBroker):
             self.queues.add(queue_name)
             self.emit_after("declare_queue", queue_name)
         if ensure:
-            self._insist(lambda: self.declared.work_queue(self.channel, queue_name), queue_name)
+            self._insist(lambda: self.declared.work_queue(self.channel, queue_name))
 
     def consume(self, queue_name: str, prefetch: int = 1, timeout: int = 5000) -> FleetConsumer:
         """A consumer of one queue that holds at most `prefetch` hints. Raises `ConnectionClosed`."""
@@ -92,7 +94,7 @@ class FleetBroker(RabbitmqBroker):
                 exchange,
                 hint.queue_name,
                 hint.encode(),
-                envelope.properties(hint, **story),
+                envelope.properties(hint, story),
                 lambda channel: self.declared.work_queue(channel, hint.queue_name),
             )
         )
@@ -116,7 +118,7 @@ class FleetBroker(RabbitmqBroker):
                 "",
                 topology.dead_queue_name(queue),
                 hint.encode(),
-                envelope.properties(hint, work_id=work_id, **headers),
+                envelope.properties(hint, {**headers, "work_id": work_id}),
                 lambda channel: self.declared.work_queue(channel, queue),
             )
         )
@@ -129,7 +131,7 @@ class FleetBroker(RabbitmqBroker):
             self.declared.work_queue(self.channel, queue)
             found.update(dead_letters.remove(self.connection.channel(), topology.dead_queue_name(queue), work_ids))
 
-        self._insist(once, queue)
+        self._insist(once)
         return frozenset(found)
 
     def bury(self, queue: str, raw: Raw, *, code: str, error: str) -> None:
@@ -179,7 +181,7 @@ class FleetBroker(RabbitmqBroker):
                 del self.channel
                 found.append(None)
 
-        self._insist(ask, queue)
+        self._insist(ask)
         return found[-1]
 
     def _publish(self, letter: Letter) -> None:
@@ -189,9 +191,9 @@ class FleetBroker(RabbitmqBroker):
                 letter.exchange, letter.routing_key, letter.body, letter.properties, mandatory=letter.mandatory
             )
 
-        self._insist(once, letter.routing_key)
+        self._insist(once)
 
-    def _insist(self, act: Callable[[], None], name: str) -> None:
+    def _insist(self, act: Callable[[], None]) -> None:
         """Do `act` on this thread's channel, on a new connection after each failure. Raises `NotPublished`."""
         for attempt in range(PUBLISH_ATTEMPTS_MAX):
             if attempt:
@@ -202,9 +204,9 @@ class FleetBroker(RabbitmqBroker):
                 # What was written may still be accepted when the alarm ends: each further try would be one more copy.
                 del self.connection
                 raise NotPublished(error) from None
-            except (AMQPConnectionError, AMQPChannelError) as error:
+            except AWAY as error:
                 del self.connection
-                self.declared.forget(name)
+                self.declared.forget()
                 failure = error
             except BaseException:
                 # A time limit or a shutdown cut in: a late confirm must not be taken for that of the next message.

@@ -89,7 +89,7 @@ class FleetConsumer(Consumer):
             method, properties, body = next(self.deliveries)
         except AMQP_ERRORS as error:
             if getattr(error, "reply_code", None) == _NOT_FOUND:
-                self.broker.declared.forget(self.queue_name)
+                self.broker.declared.forget()
             raise ConnectionClosed(error) from None
         if method is None:
             return None

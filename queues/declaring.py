@@ -13,10 +13,9 @@ class Declared:
     def __init__(self) -> None:
         self._names: set[str] = set()
 
-    def forget(self, name: str) -> None:
-        """A queue or exchange may be missing: declare it, its `.XQ` and the ladder again when next needed."""
-        rungs = {topology.delay_name(delay_s) for delay_s in topology.DELAYS_S}
-        self._names -= {name, topology.work_queue_of(name), *rungs}
+    def forget(self) -> None:
+        """Something may be missing: declare everything again when next needed."""
+        self._names.clear()
 
     def work_queue(self, channel: Channel, queue: str) -> None:
         """Make sure a work queue, its `.XQ` and the delay ladder exist."""

@@ -137,7 +137,7 @@ def next_attempt(hint: HintMessage) -> tuple[HintMessage, int]:
     return hint.copy(options={"attempt": attempt}), delay_s
 
 
-def properties(hint: HintMessage, **story: HeaderValue | None) -> pika.BasicProperties:
+def properties(hint: HintMessage, story: Mapping[str, HeaderValue | None]) -> pika.BasicProperties:
     """AMQP properties that let the console say what a hint is about; `story` adds headers."""
     headers = {"actor": hint.actor_name, "attempt": attempt_of(hint), "rows": len(hint.args[0]), **story}
     return pika.BasicProperties(

@@ -33,8 +33,6 @@ UNROUTED_EXCHANGE = "usage.unrouted"
 NOTICES_EXCHANGE = "tallyline"
 REFUSALS_EXCHANGE = "refusals"
 
-#: Queues of dead letters end like this in Dramatiq's own words.
-DEAD_SUFFIX = ".XQ"
 #: Rungs of the delay ladder in seconds; a delay is rounded up to a rung. Longer waits are rows with a due time.
 DELAYS_S: tuple[int, ...] = (1, 5, 30, 120, 600)
 
@@ -114,12 +112,7 @@ def work_queues(connections: Sequence[str] = ()) -> tuple[str, ...]:
 
 def dead_queue_name(queue: str) -> str:
     """Where on-call finds what `queue` could not serve."""
-    return queue + DEAD_SUFFIX
-
-
-def work_queue_of(queue: str) -> str:
-    """The work queue a `.XQ` belongs to; any other name stays as it is."""
-    return queue.removesuffix(DEAD_SUFFIX)
+    return f"{queue}.XQ"
 
 
 def delay_name(delay_s: int) -> str:

@@ -12,15 +12,12 @@ from pathlib import Path
 import dramatiq
 from dramatiq.middleware import raise_thread_exception
 from dramatiq.worker import ConsumerThread
+from process_ids import KILL_CONSUMER_THREADS, KILL_PROCESS, KILL_WORKER_THREAD, SHORT, SHORT_S, STAY
 
+from queues import watchdog
 from queues.broker import broker, redelivered
 
-STAY = 500
-KILL_PROCESS = 501
-KILL_WORKER_THREAD = 502
-KILL_CONSUMER_THREADS = 503
-SHORT = 504
-SHORT_S = 1.5
+watchdog.LEAVE_S_MAX = 2.0
 
 
 def note(*words):

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import dramatiq
@@ -16,10 +17,14 @@ from dramatiq import Worker
 from dramatiq.broker import Broker
 from dramatiq.brokers.rabbitmq import RabbitmqBroker
 
+from queues import envelope
 from queues.broker import FleetBroker
+from queues.envelope import HintMessage
 from queues.rabbit_api import RabbitApi
 
 WAIT_S_MAX = 20.0
+#: Nobody listens there.
+REFUSED = "amqp://guest:guest@127.0.0.1:1/"
 
 
 def wait_until(holds: Callable[[], object], *, for_s: float = WAIT_S_MAX) -> None:
@@ -126,6 +131,11 @@ def hint_body(*ids: int, **changes: object) -> bytes:
     }
     fields.update(changes)
     return json.dumps({name: value for name, value in fields.items() if value is not ...}).encode()
+
+
+def hint(*ids: int, queue: str = "validate", **facets: Any) -> HintMessage:
+    """A hint of these ids for the step of the queue."""
+    return envelope.hint(queue.split(".", maxsplit=1)[0], ids, queue=queue, **facets)
 
 
 class Wire:

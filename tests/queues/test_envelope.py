@@ -80,7 +80,7 @@ def test_each_attempt_waits_a_rung_longer_and_never_gives_up():
 def test_the_console_shows_actor_attempt_rows_worker_and_correlation_id():
     hint = envelope.hint("rate", [1, 2], queue="rate", correlation_id="c-1")
 
-    properties = envelope.properties(hint, error="e" * 9_999, missing=None, odd="\ud800")
+    properties = envelope.properties(hint, {"error": "e" * 9_999, "missing": None, "odd": "\ud800"})
 
     assert (properties.type, properties.correlation_id, properties.app_id) == ("rate", "c-1", envelope.worker_name())
     assert properties.message_id == hint.message_id

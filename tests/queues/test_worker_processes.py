@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from process_actors import KILL_CONSUMER_THREADS, KILL_PROCESS, KILL_WORKER_THREAD, SHORT, STAY
+from process_ids import KILL_CONSUMER_THREADS, KILL_PROCESS, KILL_WORKER_THREAD, SHORT, STAY
 from rabbit import hint_body, wait_until
 
 from queues.watchdog import EXIT_CODE
@@ -121,6 +121,18 @@ def test_a_worker_with_a_dead_thread_leaves_so_that_its_supervisor_notices(rabbi
     assert "threads died" in log
     send(1)
     assert 1 in rabbit.ids("validate")
+
+
+def test_a_worker_with_a_dead_thread_that_cannot_leave_in_order_leaves_all_the_same(rabbit, fleet, send):
+    worker = fleet.start(threads=2)
+    send(STAY)
+    wait_until(lambda: fleet.notes("start"))
+    send(KILL_WORKER_THREAD)
+
+    worker.communicate(timeout=20)
+
+    assert worker.returncode == EXIT_CODE
+    wait_until(lambda: STAY in rabbit.ids("validate"))
 
 
 def test_a_worker_that_is_told_a_queue_that_does_not_exist_leaves_with_the_reason(fleet):
