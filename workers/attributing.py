@@ -3,13 +3,19 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
+import structlog
+
 from queues.work import Ready
 from workers.store import attributions, moves, periods
 from workers.store.attributions import PARKED_MAX, Gap
 from workers.store.moves import MOVED_MAX
 from workers.unit import Unit
 
+log = structlog.get_logger(__name__)
+
 Outcome = TypeVar("Outcome")
+#: Correlation ids of work that a tick of the scheduler inserted begin with this.
+TICK = "tick-"
 
 #: A pass makes every period that the one before it missed; another round means the master data changed meanwhile.
 ROUNDS_MAX = 3
@@ -48,6 +54,8 @@ def _heal(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:
     (batch,) = attributions.new_batches(unit.conn, "healed", [None])
     outcomes = _with_periods(unit, lambda: attributions.heal(unit.conn, exceptions, batch_no=batch))
     unit.then(ready, "aggregate", f"batch/{batch}", weight=len(exceptions))
+    if ready.correlation_id.startswith(TICK) and outcomes.keys() & {"billable", "excluded"}:
+        log.error("parked usage healed late: whoever published its key did not wake it", kind=kind, key=key)
     if len(exceptions) == PARKED_MAX and outcomes.keys() & {"billable", "excluded"}:
         unit.then(ready, "enrich", ready.subject, revision=ready.revision + 1, weight=PARKED_MAX)
 

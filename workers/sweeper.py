@@ -88,7 +88,7 @@ def show_dead() -> int:
                 "attempts": row.attempts,
                 "correlation_id": row.correlation_id,
                 "money_at_risk": None if row.money_at_risk is None else f"{row.money_at_risk} {row.currency}",
-                "runbook": f"infra/runbooks/{row.outcome}.md",
+                "runbook": f"infra/runbooks/codes.md#{row.outcome}",
             }
             broker().publish_dead(
                 queue_name(row.step, row.lane, row.connection_id),

@@ -1,0 +1,132 @@
+"""Figures of the whole line at one moment: what Prometheus scrapes and `tallyline status` shows."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from sqlalchemy import Connection, text
+
+from domain.money import ZERO, Currency, Money
+from domain.prices import parse_price
+from domain.rating import correction, rate
+
+#: Windows that a preview of unbilled money rates; beyond this it would cost the database more than it tells.
+PREVIEWED_MAX = 200_000
+
+
+class PreviewTooLarge(Exception):
+    """More windows are unbilled than a preview rates."""
+
+
+def events(conn: Connection) -> list[tuple[str, int]]:
+    """(fate, events) since the beginning: parsed, accepted, duplicate, refused; of those whose hour could be read."""
+    found = conn.execute(
+        text("""select hop, sum(events)::bigint from control_totals where metric_id = 0
+             and hop in ('parsed', 'accepted', 'duplicate', 'refused') group by hop order by hop""")
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def refused(conn: Connection) -> list[tuple[str, int]]:
+    """(code, refusals) of validate, repeats counted."""
+    found = conn.execute(
+        text("select code, sum(seen)::bigint from exceptions where step = 'validate' group by code order by code")
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def open_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
+    """(step, code, exceptions) that wait for a person."""
+    found = conn.execute(
+        text("select step, code, count(*) from exceptions where state = 'open' group by step, code order by 1, 2")
+    )
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+def lags(conn: Connection) -> list[tuple[str, float]]:
+    """(step, seconds) since the oldest work that is still owed was inserted."""
+    found = conn.execute(
+        text("""select step, extract(epoch from now() - min(created_at))::float8 from work where state = 'ready'
+             group by step order by step""")
+    )
+    return [(row[0], row[1]) for row in found]
+
+
+def dead_work(conn: Connection) -> list[tuple[str, int]]:
+    """(step, rows) that a person must act on."""
+    found = conn.execute(text("select step, count(*) from work where state = 'dead' group by step order by step"))
+    return [(row[0], row[1]) for row in found]
+
+
+def erp_postings(conn: Connection) -> list[tuple[str, str, int]]:
+    """(ERP connection, state, documents)."""
+    found = conn.execute(text("select connection_id, state, count(*) from erp_postings group by 1, 2 order by 1, 2"))
+    return [(row[0], row[1], row[2]) for row in found]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityMoney:
+    """An amount of one legal entity in one currency."""
+
+    legal_entity: str
+    currency: str
+    amount: Decimal
+
+
+_UNBILLED = text("""
+with kept as (
+  select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions,
+    sum(g.quantity) as quantity, array_agg(g.id) as ids
+  from aggregates g group by 1, 2, 3, 4, 5
+  having max(g.lot) > coalesce((select max(r.lot) from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
+    where r.subscription_id = g.subscription_id and r.billing_period_id = g.billing_period_id
+      and r.metric_id = g.metric_id and r.contract_version_id = g.contract_version_id
+      and r.dimensions = g.dimensions), 0))
+select c.legal_entity_id, c.currency, case m.aggregation when 'unique_count' then (
+    select count(*) from (select v.value from aggregate_values v where v.aggregate_id = any(k.ids)
+      group by v.value having sum(v.n) <> 0) d) else k.quantity end as quantity, p.terms,
+  (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
+    where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = p.id
+      and r.billing_period_id = k.billing_period_id and r.dimensions = k.dimensions) as billed
+from kept k join contract_versions n on n.id = k.contract_version_id join contracts c on c.id = n.contract_id
+join metrics m on m.id = k.metric_id
+join prices p on p.contract_version_id = k.contract_version_id and p.metric_id = k.metric_id
+limit :limit
+""")
+
+
+def unbilled(conn: Connection) -> list[EntityMoney]:
+    """What the open lots would bill today, before tax: a preview, never a document. Raises `PreviewTooLarge`."""
+    found = conn.execute(_UNBILLED, {"limit": PREVIEWED_MAX + 1}).all()
+    if len(found) > PREVIEWED_MAX:
+        raise PreviewTooLarge(f"more than {PREVIEWED_MAX} windows are unbilled")
+    sums: dict[tuple[str, str], Decimal] = {}
+    for row in found:
+        currency = Currency(row.currency)
+        rated = rate(row.quantity, parse_price(row.terms), currency=currency)
+        net = correction(rated.amount, billed=Money(row.billed, currency))
+        key = row.legal_entity_id, row.currency
+        sums[key] = sums.get(key, ZERO) + net.amount
+    return _money(sums)
+
+
+_EXCEPTED = text("""
+select legal_entity_id, currency, sum(amount) from (
+  select i.legal_entity_id, i.currency, abs(i.gross) as amount from invoices i
+  where i.gross is not null and exists (select from work w where w.state = 'dead' and (
+    w.subject = 'invoice/' || i.id
+    or w.subject in (select 'erp_posting/' || p.id from erp_postings p where p.invoice_id = i.id)))
+  union all
+  select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
+  left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
+  where x.state = 'open' and x.money_at_risk is not null) t
+group by 1, 2 order by 1, 2
+""")
+
+
+def excepted(conn: Connection) -> list[EntityMoney]:
+    """Money that waits for a person: documents that died on their way, and exceptions whose money is known."""
+    return [EntityMoney(row[0], row[1], row[2]) for row in conn.execute(_EXCEPTED)]
+
+
+def _money(sums: dict[tuple[str, str], Decimal]) -> list[EntityMoney]:
+    return [EntityMoney(*key, amount) for key, amount in sorted(sums.items())]

@@ -1,0 +1,41 @@
+"""What the scheduler asks in the background: folding, purging, and the looks that should find nothing."""
+
+import structlog
+
+from queues.telemetry import correlation_id
+from workers import sweeper
+from workers.step import publish
+from workers.store import identity, parked, recompute, totals
+from workers.store.database import engine, snapshot
+
+log = structlog.get_logger(__name__)
+
+
+def fold_totals() -> None:
+    """Replace control totals of one key by their sum, so that the identity stays quick to check."""
+    with engine().begin() as conn:
+        totals.fold(conn)
+
+
+def purge_work() -> None:
+    """Move old finished work to the history, in bounded steps until none is left."""
+    while sweeper.purge():
+        continue
+
+
+def look_at_parked() -> None:
+    """Wake everything parked once a day; `enrich` reports as an error whatever this heals."""
+    with engine().begin() as conn:
+        rows = parked.wake_all(conn, correlation_id=correlation_id.get() or "tick-look-at-parked")
+    publish(rows)
+
+
+def check_books() -> None:
+    """Recompute every window and check the identities; a difference is an error for on-call, never corrected here."""
+    with snapshot() as conn:
+        drifts, differences = recompute.drifts(conn), identity.differences(conn)
+    for drift in drifts:
+        log.error("window differs from its recompute", window=drift.window, expected=drift.expected, found=drift.found)
+    for each in differences:
+        log.error("identity broken", check=each.check, source=each.source, metric=each.metric, hour=str(each.hour))
+    log.info("books checked", drifts=len(drifts), differences=len(differences))
