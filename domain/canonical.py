@@ -112,6 +112,18 @@ def number_in(value: Json) -> Decimal | None:
         return None
 
 
+def is_number(value: Json) -> bool:
+    """Whether `number_in` finds a number, without making it."""
+    if type(value) is int:
+        return -_INTEGER_END < value < _INTEGER_END
+    if type(value) is Decimal:
+        try:
+            return _BOUNDED.normalize(value).is_finite()
+        except DecimalException:
+            return False
+    return number_in(value) is not None
+
+
 def plain_text(value: Json) -> str:
     """The text of a single value where it is compared or counted, as PostgreSQL's `->>` gives it.
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
 
@@ -28,6 +29,8 @@ __all__ = [
 
 #: Bytes of a key and of a payload hash: no two of 10^15 events share one by chance.
 KEY_BYTES: Final = 16
+#: Longer texts are no attribute that we accept, and must not fill the memory of a cache.
+FAMILIAR_LENGTH_MAX: Final = 1_024
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: Length prefix of a part that is absent, which is not the same as an empty one.
 _ABSENT: Final = b"\xff\xff\xff\xff"
@@ -80,9 +83,7 @@ class UsageEvent:
 
 def key16(source: str, event_id: str) -> bytes:
     """The 16 bytes that stand for (source, id); parts are length-prefixed, so "a"+"bc" is not "ab"+"c"."""
-    first, second = source.encode(), event_id.encode()
-    parts = len(first).to_bytes(_LENGTH_BYTES) + first + len(second).to_bytes(_LENGTH_BYTES) + second
-    return blake2b(parts, digest_size=KEY_BYTES).digest()
+    return blake2b(_familiar_part(source) + _part(event_id), digest_size=KEY_BYTES).digest()
 
 
 def canonical(
@@ -97,7 +98,7 @@ def canonical(
     `data_text` is the canonical JSON of the data in UTF-8. Extensions, `source` and `id` are not part of it.
     """
     instant = microseconds(happened_at).to_bytes(8, signed=True)
-    return b"".join((_part(type), _part(subject), instant, _part(dataschema), data_text))
+    return b"".join((_familiar_part(type), _part(subject), instant, _familiar_part(dataschema), data_text))
 
 
 def payload_hash(
@@ -152,3 +153,11 @@ def _part(text: str | None) -> bytes:
         return _ABSENT
     encoded = text.encode()
     return len(encoded).to_bytes(_LENGTH_BYTES) + encoded
+
+
+#: Parts of sources, types and schemas, of which a deployment has few.
+_kept_part = lru_cache(maxsize=1_024)(_part)
+
+
+def _familiar_part(text: str | None) -> bytes:
+    return _kept_part(text) if text is None or len(text) <= FAMILIAR_LENGTH_MAX else _part(text)

@@ -5,11 +5,11 @@ and whatever is wrong ends as a `Refusal` that names a code and a field while it
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NotRequired
 
+import msgspec
 from pydantic import ConfigDict, StringConstraints, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
@@ -98,10 +98,12 @@ def _integer(literal: str) -> object:
     return _number(literal) if len(literal) > INTEGER_LENGTH_MAX else int(literal)
 
 
-_decoder = json.JSONDecoder(parse_float=_number, parse_constant=_number)
-#: The same with a look at each whole number; only for bodies in which one is suspiciously long.
-_careful_decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_number)
-_long_number = re.compile(rb"[0-9]{%d}" % INTEGER_LENGTH_MAX)
+#: Reads plain JSON several times faster than the reference below and with the same outcome; a property test compares
+#: them. What it does not take (NaN, half a surrogate pair, an error, a very long number) is left to the reference.
+_fast = msgspec.json.Decoder(float_hook=_number).decode
+_decoder = json.JSONDecoder(parse_float=_number, parse_int=_integer, parse_constant=_number)
+_AS_ZEROS = bytes.maketrans(b"123456789", b"0" * 9)
+_LONG_NUMBER = b"0" * INTEGER_LENGTH_MAX
 
 
 def _json(body: bytes) -> object:
@@ -109,9 +111,17 @@ def _json(body: bytes) -> object:
         raise _Unreadable(
             "body_too_large", "", f"the body has {len(body)} bytes, at most {BODY_BYTES_MAX}: send smaller batches"
         )
-    decoder = _careful_decoder if _long_number.search(body) else _decoder
+    if _LONG_NUMBER in body.translate(_AS_ZEROS):  # ten times faster than a regular expression
+        return _reference(body)
     try:
-        return decoder.decode(body.decode("utf-8"))
+        return _fast(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _reference(body)
+
+
+def _reference(body: bytes) -> object:
+    try:
+        return _decoder.decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise _Unreadable("body_unreadable", "", f"the body is not UTF-8 at byte {error.start}") from None
     except json.JSONDecodeError as error:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -32,7 +32,7 @@ def admit(conn: Connection, sifted: Sifted) -> None:
             sifted.duplicates[candidate.source_id, hour_of(candidate.happened_at)] += 1
         else:
             tally.refused += 1
-            refusal = conflict(sifted.envelopes[known.event_no], known.first_event_no)
+            refusal = conflict(sifted.origin(candidate)[0], known.first_event_no)
             sifted.refused.append(_refused(candidate, refusal=refusal, sifted=sifted))
     totals.add_accepted(conn)
     totals.add_counts(conn, "duplicate", sifted.duplicates)
@@ -42,10 +42,11 @@ def admit(conn: Connection, sifted: Sifted) -> None:
 def _parsed(sifted: Sifted, accepted: Iterable[Candidate]) -> Counter[Hour]:
     """All events whose source and hour are known: accepted, duplicate, and refused after that point."""
     parsed = Counter(sifted.duplicates)
-    parsed.update((each.source_id, hour_of(each.happened_at)) for each in accepted)
-    parsed.update(
-        (each.source_id, hour_of(each.happened_at)) for each in sifted.refused if each.source_id and each.happened_at
-    )
+    parsed.update(_refused_hours(sifted))
+    # Days and hours are counted first, since to make an instant for each event takes several times as long.
+    days = Counter([(each.source_id, each.happened_at.toordinal(), each.happened_at.hour) for each in accepted])
+    for (source_id, day, hour), number in days.items():
+        parsed[source_id, datetime.combine(date.fromordinal(day), time(hour), UTC)] += number
     return parsed
 
 
@@ -66,7 +67,7 @@ def _refused(candidate: Candidate, *, refusal: object, sifted: Sifted) -> Refuse
     receipt_id, position = place_of(candidate.event_no)
     return Refused(
         receipt_id, position, UUID(bytes=candidate.key16), candidate.payload_hash, refusal,  # type: ignore[arg-type]
-        sifted.users[candidate.event_no], candidate.source_id, candidate.happened_at,
+        sifted.origin(candidate)[1], candidate.source_id, candidate.happened_at,
     )  # fmt: skip
 
 

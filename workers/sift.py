@@ -1,5 +1,6 @@
 """Sifts the bodies of receipts: events that may be accepted, duplicates within the batch, and refusals by reason."""
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from domain.events import key16, parse_instant, payload_hash
 from domain.validation import objection, version_for
 from queues.contracts import Delivery, Envelope, Refusal, Unusable, envelopes, events_of
 from workers.store import register
-from workers.store.events import EVENTS_MAX, Candidate, event_number
+from workers.store.events import EVENTS_MAX, Candidate, event_number, place_of
 from workers.store.receipts import Receipt
 from workers.store.register import Register
 
@@ -53,6 +54,25 @@ class Tally:
     happened_min: datetime | None = None
     happened_max: datetime | None = None
 
+    def add(self, *, parsed: int, accepted: Sequence[datetime]) -> None:
+        """Count the events of a body, and those accepted by the instants at which they happened."""
+        self.parsed += parsed
+        self.accepted += len(accepted)
+        if accepted:
+            self.happened_min = min(accepted) if self.happened_min is None else min(self.happened_min, *accepted)
+            self.happened_max = max(accepted) if self.happened_max is None else max(self.happened_max, *accepted)
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """The events of one body, as they were read and as they were checked, in order."""
+
+    receipt_id: int
+    first_event_no: int
+    user: str
+    events: Sequence[object]
+    envelopes: Sequence[Envelope | Refusal]
+
 
 @dataclass(slots=True)
 class Sifted:
@@ -62,40 +82,30 @@ class Sifted:
     refused: list[Refused] = field(default_factory=list)
     tallies: dict[int, Tally] = field(default_factory=dict)
     duplicates: Counter[Hour] = field(default_factory=Counter)
-    envelopes: dict[int, Envelope] = field(default_factory=dict)
-    users: dict[int, str] = field(default_factory=dict)
+    bodies: list[Body] = field(default_factory=list)
 
-
-@dataclass(slots=True)
-class _Raw:
-    """One event of a body that could be read, at its place."""
-
-    receipt_id: int
-    position: int
-    event: object
-    user: str
+    def origin(self, candidate: Candidate) -> tuple[Envelope, str]:
+        """The envelope of a candidate, and the user who sent it."""
+        at = bisect_right(self.bodies, candidate.event_no, key=lambda body: body.first_event_no) - 1
+        body = self.bodies[at]
+        envelope = body.envelopes[candidate.event_no - body.first_event_no]
+        assert not isinstance(envelope, Refusal), "a refusal is no candidate"
+        return envelope, body.user
 
 
 def sift(conn: Connection, receipts: Sequence[Receipt], *, now: datetime) -> Sifted:
     """Read and check every body of the receipts against the register; nothing is written."""
     sifted = Sifted()
-    raws = [raw for receipt in receipts for raw in _events(receipt, sifted)]
-    checked = envelopes([raw.event for raw in raws])
-    known = register.load(
-        conn,
-        sources={each["source"] for each in checked if not isinstance(each, Refusal)},
-        meters={each["type"] for each in checked if not isinstance(each, Refusal)},
-    )
-    for raw, envelope in zip(raws, checked, strict=True):
-        sifted.tallies[raw.receipt_id].parsed += 1
-        if isinstance(envelope, Refusal):
-            _refuse(sifted, raw, envelope, digest=_digest(raw.event))
-        else:
-            _admit(sifted, raw, envelope, known, now)
+    for receipt in receipts:
+        sifted.bodies += _bodies(receipt, sifted)
+    checked = [each for body in sifted.bodies for each in body.envelopes if not isinstance(each, Refusal)]
+    known = register.load(conn, sources={each["source"] for each in checked}, meters={each["type"] for each in checked})
+    for body in sifted.bodies:
+        _sift_body(sifted, body, known, now)
     return sifted
 
 
-def _events(receipt: Receipt, sifted: Sifted) -> Iterator[_Raw]:
+def _bodies(receipt: Receipt, sifted: Sifted) -> Iterator[Body]:
     tally = sifted.tallies.setdefault(receipt.id, Tally(bodies=len(receipt.deliveries)))
     position = 0
     for delivery in receipt.deliveries:
@@ -107,9 +117,9 @@ def _events(receipt: Receipt, sifted: Sifted) -> Iterator[_Raw]:
             tally.unreadable += 1
             sifted.refused.append(_unreadable(receipt.id, position, delivery, refusal, user))
             position += 1
-        for event in events:
-            yield _Raw(receipt.id, position, event, user)
-            position += 1
+        elif events:
+            yield Body(receipt.id, event_number(receipt.id, position), user, events, envelopes(events))
+            position += len(events)
 
 
 def _unreadable(receipt_id: int, position: int, delivery: Delivery, refusal: Refusal, user: str) -> Refused:
@@ -117,39 +127,46 @@ def _unreadable(receipt_id: int, position: int, delivery: Delivery, refusal: Ref
     return Refused(receipt_id, position, UUID(bytes=digest), digest, refusal, user)
 
 
-def _admit(sifted: Sifted, raw: _Raw, envelope: Envelope, known: Register, now: datetime) -> None:
-    """Make the event a candidate, count it as a duplicate of one in this batch, or refuse it."""
-    source = known.sources.get(envelope["source"])
-    candidate = _candidate(raw, envelope, known, now)
-    if isinstance(candidate, Refusal):
-        _refuse(sifted, raw, candidate, digest=_digest(raw.event), place=(source.id if source else None, None))
-        return
-    first = sifted.candidates.setdefault(candidate.key16, candidate)
-    tally = sifted.tallies[raw.receipt_id]
-    if first is candidate:
-        tally.accepted += 1
-        when = candidate.happened_at
-        tally.happened_min = when if tally.happened_min is None or when < tally.happened_min else tally.happened_min
-        tally.happened_max = when if tally.happened_max is None or when > tally.happened_max else tally.happened_max
-        sifted.envelopes[candidate.event_no] = envelope
-        sifted.users[candidate.event_no] = raw.user
-    elif first.payload_hash == candidate.payload_hash:
-        tally.duplicate += 1
+def _sift_body(sifted: Sifted, body: Body, known: Register, now: datetime) -> None:
+    """Make each event a candidate, count it as a duplicate of one in this claim, or refuse it."""
+    fresh: list[datetime] = []
+    candidates = sifted.candidates
+    for event_no, envelope in enumerate(body.envelopes, body.first_event_no):
+        if isinstance(envelope, Refusal):
+            _refuse(sifted, body, event_no, envelope)
+            continue
+        candidate = _candidate(event_no, body.user, envelope, known, now)
+        if isinstance(candidate, Refusal):
+            source = known.sources.get(envelope["source"])
+            _refuse(sifted, body, event_no, candidate, place=(source.id if source else None, None))
+            continue
+        first = candidates.setdefault(candidate.key16, candidate)
+        if first is candidate:
+            fresh.append(candidate.happened_at)
+        else:
+            _meet_again(sifted, body, first, candidate)
+    sifted.tallies[body.receipt_id].add(parsed=len(body.envelopes), accepted=fresh)
+
+
+def _meet_again(sifted: Sifted, body: Body, first: Candidate, candidate: Candidate) -> None:
+    place = candidate.source_id, candidate.happened_at
+    if first.payload_hash == candidate.payload_hash:
+        sifted.tallies[body.receipt_id].duplicate += 1
         sifted.duplicates[candidate.source_id, hour_of(candidate.happened_at)] += 1
     else:
-        place = candidate.source_id, candidate.happened_at
-        _refuse(sifted, raw, conflict(envelope, first.event_no), digest=candidate.payload_hash, place=place)
+        refusal = conflict(sifted.origin(candidate)[0], first.event_no)
+        _refuse(sifted, body, candidate.event_no, refusal, digest=candidate.payload_hash, place=place)
 
 
 def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
-    raw: _Raw, envelope: Envelope, known: Register, now: datetime
+    event_no: int, user: str, envelope: Envelope, known: Register, now: datetime
 ) -> Candidate | Refusal:
     source = known.sources.get(envelope["source"])
     if source is None:
         return _refusal(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
-    if raw.user not in source.users:
+    if user not in source.users:
         return _refusal(
-            envelope, "source_not_allowed", "source", f"user {raw.user!r} may not send for {envelope['source']!r}"
+            envelope, "source_not_allowed", "source", f"user {user!r} may not send for {envelope['source']!r}"
         )
     versions = known.meters.get(envelope["type"])
     if versions is None:
@@ -170,16 +187,16 @@ def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
     except Rejection as error:
         return _refusal(envelope, error.code, str(error.facts.get("field", "data")), error.sentence)
     return Candidate(
-        event_no=event_number(raw.receipt_id, raw.position),
-        key16=key16(envelope["source"], envelope["id"]),
-        payload_hash=payload_hash(envelope["type"], subject, happened_at, dataschema, data),
-        source_id=source.id,
-        meter_id=version.meter_id,
-        meter_version_id=version.id,
-        happened_at=happened_at,
-        event_id=envelope["id"],
-        subject=subject,
-        data=data,
+        event_no,
+        key16(envelope["source"], envelope["id"]),
+        payload_hash(envelope["type"], subject, happened_at, dataschema, data),
+        source.id,
+        version.meter_id,
+        version.id,
+        happened_at,
+        envelope["id"],
+        subject,
+        data,
     )
 
 
@@ -209,8 +226,9 @@ def conflict(envelope: Envelope, first_event_no: int) -> Refusal:
 
 
 def hour_of(instant: datetime) -> datetime:
-    """The UTC hour that contains the instant."""
-    return instant.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    """The hour that contains the instant, which is in UTC as every instant that `parse_instant` reads."""
+    assert instant.tzinfo is UTC, instant
+    return instant.replace(minute=0, second=0, microsecond=0)
 
 
 def _refusal(envelope: Envelope, code: str, name: str, sentence: str) -> Refusal:
@@ -225,18 +243,27 @@ def _digest(event: object) -> bytes:
 Place = tuple[int | None, datetime | None]
 
 
-def _refuse(sifted: Sifted, raw: _Raw, refusal: Refusal, *, digest: bytes, place: Place = (None, None)) -> None:
+def _refuse(  # noqa: PLR0913 -- two of them only where more is known than what was sent
+    sifted: Sifted,
+    body: Body,
+    event_no: int,
+    refusal: Refusal,
+    *,
+    digest: bytes | None = None,
+    place: Place = (None, None),
+) -> None:
+    digest = digest or _digest(body.events[event_no - body.first_event_no])
     source, event_id = refusal.event.get("source"), refusal.event.get("id")
     key = key16(source, event_id) if isinstance(source, str) and isinstance(event_id, str) else digest
-    sifted.tallies[raw.receipt_id].refused += 1
+    sifted.tallies[body.receipt_id].refused += 1
     sifted.refused.append(
         Refused(
-            raw.receipt_id,
-            raw.position,
+            body.receipt_id,
+            place_of(event_no)[1],
             UUID(bytes=key),
             digest,
             refusal,
-            raw.user,
+            body.user,
             source_id=place[0],
             happened_at=place[1],
         )

@@ -16,6 +16,7 @@ from domain.canonical import (
     canonical_json,
     decimal_of,
     decimal_text,
+    is_number,
     jsonb_text,
     normal_number,
     number_in,
@@ -159,5 +160,10 @@ def test_what_is_no_exact_number_is_none(value):
 
 def test_a_decimal_text_with_too_many_digits_is_no_number():
     assert number_in("1" * 20 + "." + "1" * 20) is None
+
+
+@given(json_values() | numbers() | st.integers() | st.decimals() | st.booleans() | st.text(alphabet="-.0123456789e"))
+def test_what_is_a_number_is_what_one_can_be_made_of(value):
+    assert is_number(value) == (number_in(value) is not None)
     assert decimal_of("1e2") == 100
     assert decimal_text(Decimal("-0.0")) == "0"

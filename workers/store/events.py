@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from sqlalchemy import URL, Connection, text
@@ -26,8 +26,7 @@ def place_of(event_no: int) -> tuple[int, int]:
     return event_no >> POSITION_BITS, event_no & (EVENTS_MAX - 1)
 
 
-@dataclass(slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """An event that passed every check but the one for duplicates; fields in the order of the staging table."""
 
     event_no: int
@@ -58,17 +57,16 @@ class EventsUnbalanced(Exception):
 _STAGING = """
 create temp table if not exists staging_events (
   event_no bigint, key16 uuid, payload_hash bytea, source_id integer, meter_id integer, meter_version_id integer,
-  happened_at timestamptz, event_id text, subject text, data jsonb
+  happened_at timestamptz, event_id text, subject text, data text
 ) on commit delete rows"""
-#: How psycopg writes each column. In COPY's binary form a uuid is its 16 bytes and a jsonb its text after a version
-#: byte, so both go as bytes: no object is made per value.
+#: How psycopg writes each column. In COPY's binary form a uuid is its 16 bytes and a text its UTF-8, so both go as
+#: bytes: no object is made per value.
 _TYPES = ["int8", "bytea", "bytea", "int4", "int4", "int4", "timestamptz", "text", "text", "bytea"]
-_JSONB_VERSION = b"\x01"
 _KEYS = """insert into event_keys (key16, payload_hash, event_no, happened_at)
   select key16, payload_hash, event_no, happened_at from staging_events order by key16 on conflict do nothing"""
 _EVENTS = """insert into usage_events
     (event_no, key16, source_id, meter_id, meter_version_id, happened_at, event_id, subject, data)
-  select event_no, key16, source_id, meter_id, meter_version_id, happened_at, event_id, subject, data
+  select event_no, key16, source_id, meter_id, meter_version_id, happened_at, event_id, subject, data::jsonb
   from staging_events"""
 #: A statement of its own: the one that inserted sees neither its own rows nor those that made it stand back.
 _KNOWN = """select s.event_no, k.event_no, k.payload_hash = s.payload_hash
@@ -80,9 +78,11 @@ _months: set[tuple[URL, date]] = set()
 def ensure_months(candidates: Sequence[Candidate]) -> None:
     """Make the monthly partitions these events need, in transactions of their own, before they are locked by ours."""
     database = engine().url
-    missing = {candidate.happened_at.date().replace(day=1) for candidate in candidates}
-    missing = {month for month in missing if (database, month) not in _months}
-    for month in sorted(missing):
+    months = {(candidate.happened_at.year, candidate.happened_at.month) for candidate in candidates}
+    for year, number in sorted(months):
+        month = date(year, number, 1)
+        if (database, month) in _months:
+            continue
         with engine().begin() as conn:
             conn.execute(text("select ensure_event_month(:month)"), {"month": month})
         _months.add((database, month))
@@ -117,7 +117,5 @@ def accept(conn: Connection, candidates: Sequence[Candidate]) -> list[Known]:
 def _copy(cursor: psycopg.Cursor[Any], candidates: Sequence[Candidate]) -> None:
     with cursor.copy("copy staging_events from stdin (format binary)") as copy:
         copy.set_types(_TYPES)
-        write = copy.write_row
-        for c in candidates:
-            write((c.event_no, c.key16, c.payload_hash, c.source_id, c.meter_id, c.meter_version_id,
-                   c.happened_at, c.event_id, c.subject, _JSONB_VERSION + c.data))  # fmt: skip
+        for candidate in candidates:
+            copy.write_row(candidate)

@@ -4,14 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
 from queues import work
 from queues.contracts import Delivery
 from queues.work import Hintable, NewWork
+from workers.store.database import raw
 
 #: A rough event, for the weight of work that nobody has read yet.
 EVENT_BYTES = 256
+#: Bodies travel in binary form (`%b`): as text each byte would be written as two, and read again.
+_STORE = "insert into receipts (queue, bodies, properties, bytes) values (%s, %b, %s::jsonb, %s) returning id"
+_LOAD = "select id, queue, bodies, properties from receipts where id = any(%s) order by id"
 _encode = msgspec.json.Encoder(decimal_format="string", enc_hook=str).encode
 
 
@@ -27,18 +31,12 @@ class Receipt:
 def store(conn: Connection, queue: str, deliveries: Sequence[Delivery], *, lane: str = "live") -> list[Hintable]:
     """Store the bodies as one receipt with the work to validate it, in the caller's transaction."""
     size = sum(len(delivery.body) for delivery in deliveries)
-    receipt_id = conn.execute(
-        text("""insert into receipts (queue, bodies, properties, bytes)
-             values (:queue, :bodies, cast(:properties as jsonb), :bytes) returning id"""),
-        {
-            "queue": queue,
-            "bodies": [delivery.body for delivery in deliveries],
-            "properties": _encode([delivery.properties for delivery in deliveries])
-            .decode()
-            .replace("\\u0000", "\\ufffd"),
-            "bytes": size,
-        },
-    ).scalar_one()
+    properties = _encode([delivery.properties for delivery in deliveries]).replace(b"\\u0000", b"\\ufffd")
+    with raw(conn).cursor() as cursor:
+        cursor.execute(_STORE, [queue, [delivery.body for delivery in deliveries], properties.decode(), size])
+        row = cursor.fetchone()
+    assert row is not None, "an insert that returns its row"
+    receipt_id: int = row[0]
     subject = f"receipt/{receipt_id}"
     weight = max(len(deliveries), size // EVENT_BYTES)
     return work.insert(conn, [NewWork("validate", subject, correlation_id=subject, weight=weight, lane=lane)])
@@ -46,13 +44,9 @@ def store(conn: Connection, queue: str, deliveries: Sequence[Delivery], *, lane:
 
 def load(conn: Connection, ids: Sequence[int]) -> list[Receipt]:
     """The receipts with these ids, in order."""
-    found = conn.execute(
-        text("select id, queue, bodies, properties from receipts where id = any(cast(:ids as bigint[])) order by id"),
-        {"ids": list(ids)},
-    )
-    return [
-        Receipt(
-            row.id, row.queue, tuple(Delivery(bytes(b), p) for b, p in zip(row.bodies, row.properties, strict=True))
-        )
-        for row in found
-    ]
+    with raw(conn).cursor(binary=True) as cursor:
+        cursor.execute(_LOAD, [list(ids)])
+        return [
+            Receipt(number, queue, tuple(map(Delivery, bodies, properties)))
+            for number, queue, bodies, properties in cursor
+        ]
