@@ -112,7 +112,7 @@ def test_without_redis_no_call_starts_and_nobody_waits_long(key):
         gate.pause(key, 1)
 
     assert caught.value.delay_s == CLOSED_S
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 8
     gate.close()
 
 
@@ -124,7 +124,7 @@ def test_a_redis_that_accepts_and_never_answers_is_away(key):
         with pytest.raises(GateClosed):
             gate.acquire(key, FAST, max_wait_s=60)
 
-        assert time.monotonic() - started < 4
+        assert time.monotonic() - started < 8
         gate.close()
 
 

@@ -24,14 +24,14 @@ def test_a_delayed_hint_waits_on_its_rung_and_comes_to_its_own_queue(rabbit):
         broker.send(hint(1), delay_s=3_600)
 
 
-def test_a_sender_hears_that_rabbitmq_is_away_after_less_than_two_seconds(rabbit):
+def test_a_sender_hears_that_rabbitmq_is_away_within_seconds(rabbit):
     broker = rabbit.broker(REFUSED)
     started = time.monotonic()
 
     with pytest.raises(NotPublished):
         broker.send(hint(1))
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 5
 
 
 @pytest.mark.parametrize(
