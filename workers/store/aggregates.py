@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
-from workers.store.totals import HASH
+from workers.store.totals import signed_hash
 
 _NUMBER = text("""
 update batches b set aggregated_no = n.no, aggregated_at = now()
@@ -45,7 +45,7 @@ where v.aggregate_id = gone.id and v.value = gone.value and v.n = 0
 """)
 _TOTALS = text(f"""
 insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
-select 'aggregated', source_id, metric_id, hour, sum(sign), sum(sign * quantity), sum(sign * {HASH.format("event_no")})
+select 'aggregated', source_id, metric_id, hour, sum(sign), sum(sign * quantity), {signed_hash("sign", "event_no")}
 from attributions where batch_no = any(cast(:batches as bigint[])) group by source_id, metric_id, hour
 """)
 

@@ -101,24 +101,23 @@ excepted as (
   from usage where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
   on conflict (step, code, key16, hash, metric_id) do update set seen = exceptions.seen + 1, state = 'open',
     closed_at = null, closed_by = null, reason = null),
+sums as materialized (
+  select outcome, source_id, metric_id, hour, count(*) as events, sum(coalesce(quantity, 0)) as quantity,
+    sum({HASH.format("event_no")}) as hash, count(*) filter (where is_period_missing) as periods_missing
+  from usage group by outcome, source_id, metric_id, hour),
 totals as (
   insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
-  select hop, source_id, metric_id, hour, sum(sign * events), sum(sign * quantity), sum(sign * hash) from (
-    select case when outcome in ('billable', 'excluded') then outcome else 'excepted' end as hop, source_id,
-      metric_id, hour,
-      1 as sign, count(*) as events, sum(coalesce(quantity, 0)) as quantity, sum({HASH.format("event_no")}) as hash
-    from usage group by 1, 2, 3, 4
+  select hop, source_id, metric_id, hour, sum(events), sum(quantity), sum(hash) from (
+    select hop, source_id, metric_id, hour, events, quantity, hash
+    from sums cross join lateral (values ('attributed'),
+      (case when outcome in ('billable', 'excluded') then outcome else 'excepted' end)) h (hop)
     union all
-    select 'attributed', source_id, metric_id, hour, 1, count(*), sum(coalesce(quantity, 0)),
-      sum({HASH.format("event_no")})
-    from usage group by 1, 2, 3, 4
-    union all
-    select hop, u.source_id, x.metric_id, u.hour, -1, 1, coalesce(x.quantity, 0), {HASH.format("x.event_no")}
+    select hop, u.source_id, x.metric_id, u.hour, -1, -coalesce(x.quantity, 0), -{HASH.format("x.event_no")}::numeric
     from (select distinct exception_id, source_id, hour from usage where exception_id is not null) u
     join exceptions x on x.id = u.exception_id cross join (values ('attributed'), ('excepted')) h (hop)
   ) t group by 1, 2, 3, 4)
-select outcome, count(*) as usages, count(*) filter (where is_period_missing) as periods_missing
-  from usage group by outcome
+select outcome, cast(sum(events) as bigint) as usages, cast(sum(periods_missing) as bigint) as periods_missing
+  from sums group by outcome
 """
 
 _PERIODS = """ select cycle_id, min(happened_at) as first_at, max(happened_at) as last_at from usage

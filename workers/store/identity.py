@@ -80,7 +80,7 @@ fates as (
   select a.source_id, a.metric_id, a.hour, case when b.aggregated_no is not null and c.lot >= (
       select min(l.lot) from lots l where l.billing_period_id = a.billing_period_id and l.sealed_no >= b.aggregated_no)
     then 'billed' else 'in_flight' end as fate, a.sign as events, a.sign * a.quantity as quantity,
-    a.sign * {HASH.format("a.event_no")} as hash
+    a.sign * {HASH.format("a.event_no")}::numeric as hash
   from attributions a join batches b on b.id = a.batch_no
   left join confirmed c on c.subscription_id = a.subscription_id and c.billing_period_id = a.billing_period_id
     and c.metric_id = a.metric_id and c.contract_version_id = a.contract_version_id and c.dimensions = a.dimensions

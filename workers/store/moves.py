@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from workers.store.attributions import MAPPING_KEY, USAGE, Gap
 from workers.store.events import POSITION_BITS
 from workers.store.rules import sql_of_rules
-from workers.store.totals import HASH
+from workers.store.totals import signed_hash
 
 #: Usages moved in one transaction; the rest follows as the next revision of the same work.
 MOVED_MAX = 50_000
@@ -81,7 +81,7 @@ excepted as (
 totals as (
   insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
   select hop, source_id, metric_id, hour, sum(sign), sum(sign * coalesce(quantity, 0)),
-    sum(sign * {HASH.format("event_no")})
+    {signed_hash("sign", "event_no")}
   from (
     select h.hop, l.source_id, l.metric_id, l.hour, -1 as sign, l.quantity, l.event_no
     from live l join changed c using (event_no, metric_id) cross join (values ('attributed'), ('billable')) h (hop)

@@ -5,8 +5,20 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-#: The hash of one event number: 64 bits, summed, so that order and batching do not matter.
-HASH = "hashint8extended({}, 0)::numeric"
+#: The hash of one event number: 64 bits, summed as numeric, so that order and batching do not matter.
+HASH = "hashint8extended({}, 0)"
+
+
+def signed_hash(sign: str, event_no: str) -> str:
+    """SQL for the sum of the hashes of events that are added (sign 1) and taken back (sign -1).
+
+    Two sums of whole numbers take a third of the time of one sum of products, which must be numeric.
+    """
+    hashed = HASH.format(event_no)
+    return (
+        f"coalesce(sum({hashed}) filter (where {sign} > 0), 0) - coalesce(sum({hashed}) filter (where {sign} < 0), 0)"
+    )
+
 
 _ACCEPTED = text(f"""
 insert into control_totals (hop, source_id, hour, events, quantity, hash)
