@@ -34,7 +34,8 @@ def admit(conn: Connection, sifted: Sifted) -> None:
             tally.refused += 1
             refusal = conflict(sifted.origin(candidate)[0], known.first_event_no)
             sifted.refused.append(_refused(candidate, refusal=refusal, sifted=sifted))
-    totals.add_accepted(conn)
+    if sifted.candidates:  # without any there may be no staging table to read
+        totals.add_accepted(conn)
     totals.add_counts(conn, "duplicate", sifted.duplicates)
     totals.add_counts(conn, "parsed", _parsed(sifted, candidates.values()))
 
