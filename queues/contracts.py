@@ -7,6 +7,7 @@ and whatever is wrong ends as a `Refusal` that names a code and a field while it
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, NotRequired
 
 import msgspec
@@ -25,9 +26,11 @@ INTEGER_LENGTH_MAX = 30
 
 STRUCTURED = "application/cloudevents+json"
 BATCH = "application/cloudevents-batch+json"
-#: The AMQP binding of CloudEvents 1.0 allows both spellings, since some clients cannot write a colon.
-BINARY_PREFIXES = ("cloudEvents:", "cloudEvents_")
+#: The AMQP binding of CloudEvents 1.0 allows two spellings, since some clients cannot write a colon; the binding for
+#: RabbitMQ that the CloudEvents SDKs bring along writes `ce-`. Upper and lower case do not differ there.
+BINARY_PREFIXES = ("cloudevents:", "cloudevents_", "ce-")
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 #: Characters of an invalid name that are shown to people.
 SHOWN_LENGTH_MAX = 255
 #: PostgreSQL keeps no NUL in a text; lone surrogates are refused by pydantic itself.
@@ -138,12 +141,23 @@ def _binary(delivery: Delivery) -> dict[str, object] | None:
     attributes: dict[str, object] = {}
     for name, value in headers.items():
         for prefix in BINARY_PREFIXES:
-            if name.startswith(prefix):
-                attributes[name[len(prefix) :]] = value
+            if name.lower().startswith(prefix):
+                attributes[name.lower()[len(prefix) :]] = value
     if not attributes:
         return None
     attributes["data"] = _json(delivery.body)
+    time = attributes.get("time")
+    if type(time) is int:
+        attributes["time"] = _instant_text(time)
     return attributes
+
+
+def _instant_text(milliseconds: int) -> str | int:
+    """The time of a client that writes milliseconds since 1970, as AMQP 1.0 does; nonsense stays what it is."""
+    try:
+        return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()
+    except OverflowError:
+        return milliseconds
 
 
 def events_of(delivery: Delivery) -> tuple[list[object], Refusal | None]:

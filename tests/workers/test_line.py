@@ -3,6 +3,7 @@
 import json
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from line_bench import HAPPENED_AT, Bound, batch, event
@@ -178,16 +179,38 @@ def test_what_goes_beyond_the_quota_of_an_hour_is_refused(register, receive, dra
     assert_identity()
 
 
-def test_binary_mode_reads_attributes_from_headers_in_both_spellings(register, receive, drain):
-    one = event("1")
-    data = json.dumps(one.pop("data")).encode()
-    for prefix in ("cloudEvents:", "cloudEvents_"):
-        headers = {prefix + name: value for name, value in one.items()}
-        receive(Delivery(data, {"content_type": "application/json", "user_id": "upstream", "headers": headers}))
+def binary(prefix: str, **changes: Any) -> Delivery:
+    attributes = event("1", **changes)
+    data = json.dumps(attributes.pop("data")).encode()
+    headers = {prefix + name: value for name, value in attributes.items()}
+    return Delivery(data, {"content_type": "application/json", "user_id": "upstream", "headers": headers})
+
+
+def test_binary_mode_reads_attributes_from_headers_in_every_spelling(register, receive, drain):
+    for prefix in ("cloudEvents:", "cloudEvents_", "ce-", "CE-"):
+        receive(binary(prefix))
+
+    drain()
+
+    assert register.rows("select sum(accepted), sum(duplicate) from receipt_counts") == [(1, 3)]
+
+
+def test_in_binary_mode_a_time_in_milliseconds_is_the_same_instant(register, receive, drain):
+    receive(binary("cloudEvents_", time=int(HAPPENED_AT.timestamp() * 1000)))
+    receive(binary("cloudEvents_"))
 
     drain()
 
     assert register.rows("select sum(accepted), sum(duplicate) from receipt_counts") == [(1, 1)]
+
+
+@pytest.mark.parametrize("time", [2**62, True, None, {}])
+def test_in_binary_mode_a_time_that_is_none_is_refused(register, receive, drain, time):
+    receive(binary("cloudEvents_", time=time))
+
+    drain()
+
+    assert refusals(register) == [("envelope_invalid", "1")]
 
 
 def test_an_exclusion_rule_takes_usage_out_under_its_name(register, receive, drain):
