@@ -2,7 +2,6 @@
 
 import signal
 import sys
-from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
@@ -10,12 +9,17 @@ import pika
 import structlog
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
+from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from queues.contracts import Delivery
+from queues.declaring import Declared
+from queues.envelope import worker_name
+from queues.foreign_headers import read_foreign_headers
 from queues.settings import Settings, settings
+from queues.telemetry import configure_logging, start_sentry
 from queues.topology import INTAKE_QUEUE
 from workers.step import publish
 from workers.store import receipts
@@ -64,13 +68,8 @@ class Intake:
         """Consume until `stop`; reconnects for ever, since a broker that is away comes back."""
         while not self._is_stopping:
             self._forget()
-            self._connection = SelectConnection(
-                pika.URLParameters(self._url),
-                on_open_callback=self._opened,
-                on_open_error_callback=lambda _connection, error: self._lost(error),
-                on_close_callback=lambda _connection, error: self._lost(error),
-            )
-            self._connection.ioloop.start()
+            if self._is_declared():
+                self._consume_until_lost()
             if not self._is_stopping:
                 _pause(AGAIN_S)
 
@@ -81,6 +80,27 @@ class Intake:
         self._is_stopping = True
         self._connection.ioloop.add_callback_threadsafe(self._leave)
 
+    def _is_declared(self) -> bool:
+        """Make sure that upstreams can send, also before anybody consumes; False if RabbitMQ does not let us."""
+        try:
+            with pika.BlockingConnection(pika.URLParameters(self._url)) as connection:
+                Declared().intake(connection.channel())
+        except AMQPError as error:
+            log.warning("intake cannot declare its queue", reason=repr(error))
+            return False
+        return True
+
+    def _consume_until_lost(self) -> None:
+        parameters = pika.URLParameters(self._url)
+        parameters.client_properties = {"connection_name": f"tallyline intake {worker_name()}"}
+        self._connection = SelectConnection(
+            parameters,
+            on_open_callback=self._opened,
+            on_open_error_callback=lambda _connection, error: self._lost(error),
+            on_close_callback=lambda _connection, error: self._lost(error),
+        )
+        self._connection.ioloop.start()
+
     def _leave(self) -> None:
         self._flush()
         if self._connection is not None and self._connection.is_open:
@@ -89,13 +109,13 @@ class Intake:
             self._connection.ioloop.stop()
 
     def _opened(self, connection: SelectConnection) -> None:
-        connection.channel(on_open_callback=self._consume)
+        connection.channel(on_open_callback=self._prepare)
 
-    def _consume(self, channel: Channel) -> None:
+    def _prepare(self, channel: Channel) -> None:
         self._channel = channel
         channel.add_on_close_callback(lambda _channel, error: self._channel_lost(error))
-        channel.basic_qos(prefetch_count=2 * self._limits.intake_bodies_max)
-        channel.queue_declare(INTAKE_QUEUE, passive=True, callback=lambda _ok: self._start(channel))
+        channel.add_on_cancel_callback(lambda _method: channel.close())  # the queue is gone: declare it again
+        channel.basic_qos(prefetch_count=2 * self._limits.intake_bodies_max, callback=lambda _ok: self._start(channel))
 
     def _start(self, channel: Channel) -> None:
         self._consumer = channel.basic_consume(INTAKE_QUEUE, self._received)
@@ -107,14 +127,16 @@ class Intake:
         self._buffer.append(Delivery(body, properties_of(method, properties)))
         self._bytes += len(body)
         self._last_tag = method.delivery_tag
+        if self._consumer is None:
+            return  # what was under way when the database went: it waits for the next try with the rest
         if len(self._buffer) >= self._limits.intake_bodies_max or self._bytes >= self._limits.intake_bytes_max:
             self._flush()
         elif self._timer is None:
-            self._timer = self._later(self._limits.intake_wait_s, self._flush)
+            self._flush_after(self._limits.intake_wait_s)
 
     def _flush(self) -> None:
         """Store the buffer as one receipt and acknowledge it; with the database away, stop consuming and try again."""
-        self._timer = None
+        self._cancel_timer()
         if not self._buffer or self._channel is None or not self._channel.is_open:
             return
         try:
@@ -125,28 +147,31 @@ class Intake:
             return
         self._channel.basic_ack(self._last_tag, multiple=True)
         self._buffer, self._bytes = [], 0
-        self._resume()
+        if self._consumer is None and not self._is_stopping:
+            self._start(self._channel)
         publish(hints)
 
     def _wait_for_database(self, error: Exception) -> None:
         if self._consumer is not None and self._channel is not None:
-            log.warning("database away: intake stops consuming", reason=type(error).__name__, held=len(self._buffer))
+            log.warning("database away: intake stops consuming", reason=str(error), held=len(self._buffer))
             self._channel.basic_cancel(self._consumer)
             self._consumer = None
         if not self._is_stopping:
-            self._timer = self._later(AGAIN_S, self._flush)
+            self._flush_after(AGAIN_S)
 
-    def _resume(self) -> None:
-        if self._consumer is None and self._channel is not None and not self._is_stopping:
-            self._start(self._channel)
-
-    def _later(self, delay_s: float, act: Callable[[], None]) -> object:
+    def _flush_after(self, delay_s: float) -> None:
         assert self._connection is not None
-        return self._connection.ioloop.call_later(delay_s, act)
+        self._timer = self._connection.ioloop.call_later(delay_s, self._flush)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None and self._connection is not None:
+            self._connection.ioloop.remove_timeout(self._timer)
+        self._timer = None
 
     def _channel_lost(self, error: BaseException) -> None:
         """Drop the buffer: the broker delivers it again, and its tags mean nothing on the next channel."""
-        log.warning("channel lost", reason=str(error), dropped=len(self._buffer))
+        if not self._is_stopping:
+            log.warning("channel lost", reason=str(error), dropped=len(self._buffer))
         self._forget()
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
@@ -159,8 +184,9 @@ class Intake:
             self._connection.ioloop.stop()
 
     def _forget(self) -> None:
+        self._cancel_timer()
         self._buffer, self._bytes, self._last_tag = [], 0, 0
-        self._channel, self._consumer, self._timer = None, None, None
+        self._channel, self._consumer = None, None
 
 
 def _pause(pause_s: float) -> None:
@@ -172,9 +198,15 @@ def _pause(pause_s: float) -> None:
 
 def main() -> None:
     """Run intake until SIGTERM or SIGINT."""
+    configure_logging()
+    start_sentry(settings())
     url = settings().amqp_url
-    if url is None:
-        sys.exit("intake needs TALLYLINE_AMQP_URL; the embedded run stores what `tallyline send` gives it")
+    if url is None or settings().mode != "fleet":
+        sys.exit(
+            "intake is part of a fleet: set TALLYLINE_MODE=fleet and TALLYLINE_AMQP_URL; "
+            "the embedded run takes what `tallyline send` gives it"
+        )
+    read_foreign_headers()
     intake = Intake(url.get_secret_value(), settings())
     signal.signal(signal.SIGTERM, intake.stop)
     signal.signal(signal.SIGINT, intake.stop)
