@@ -1,0 +1,145 @@
+"""The fleet as the Procfile describes it, run as real processes that a test may kill; those that end start again."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+#: Where `lossy_hints` lies.
+LOSSY_FOLDER = ROOT / "tests" / "fleet"
+#: After SIGTERM a process may end what it does.
+STOP_S_MAX = 20.0
+
+
+def commands() -> dict[str, str]:
+    """The command of each process type, in the order of the Procfile."""
+    lines = (ROOT / "Procfile").read_text().splitlines()
+    pairs = (line.split(":", 1) for line in lines if line and not line.startswith("#"))
+    return {name: command.strip() for name, command in pairs}
+
+
+def lossy(command: str) -> str:
+    """The same command with a process that loses and doubles its hints."""
+    return command.replace(" dramatiq workers.", " dramatiq lossy_hints workers.").replace(
+        " python -m workers.", f" python {LOSSY_FOLDER}/lossy_hints.py workers."
+    )
+
+
+def wait_until(holds: Callable[[], object], *, for_s: float = 30.0, what: str = "") -> None:
+    """Poll until `holds` is true; fails after `for_s` seconds."""
+    deadline = time.monotonic() + for_s
+    while not holds():
+        assert time.monotonic() < deadline, f"not within {for_s} s: {what}"
+        time.sleep(0.05)
+
+
+@dataclass
+class Process:
+    """One process type with its process group, and what it wrote."""
+
+    name: str
+    command: str
+    environment: Mapping[str, str]
+    log_path: Path
+    starts: int = 0
+    running: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        """Start it, in a group of its own."""
+        self.starts += 1
+        with self.log_path.open("ab") as log:
+            self.running = subprocess.Popen(
+                self.command, shell=True, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            )
+
+    def is_running(self) -> bool:
+        """Whether it lives."""
+        return self.running is not None and self.running.poll() is None
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; a group that is gone needs none."""
+        if self.running is not None:
+            try:
+                os.killpg(self.running.pid, number)
+            except ProcessLookupError:
+                return
+
+    def wait(self) -> int:
+        """Its exit code; whoever does not end in time is killed, as a supervisor would do."""
+        assert self.running is not None
+        try:
+            code = self.running.wait(STOP_S_MAX)
+        except subprocess.TimeoutExpired:
+            code = -1
+        self.signal(signal.SIGKILL)
+        self.running.wait()
+        return code
+
+    def log(self) -> str:
+        """All it wrote."""
+        return self.log_path.read_text(errors="replace")
+
+
+@dataclass
+class Fleet:
+    """Processes of the Procfile under a supervisor: a process that ends is started again, as every platform does."""
+
+    environment: Mapping[str, str]
+    folder: Path
+    processes: dict[str, Process] = field(default_factory=dict)
+    hints: str = ""
+    _is_over: threading.Event = field(default_factory=threading.Event)
+    _supervisor: threading.Thread | None = None
+
+    def start(self, names: Sequence[str] = ()) -> None:
+        """Start these process types, or all whose module is there."""
+        for name, command in commands().items():
+            if name in names or (not names and find_spec(f"workers.{name}") is not None):
+                self.processes[name] = Process(
+                    name, lossy(command) if self.hints else command, self._environment(), self.folder / f"{name}.log"
+                )
+                self.processes[name].start()
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
+        self._supervisor.start()
+
+    def kill(self, name: str) -> None:
+        """Kill -9 the processes of a type; the supervisor starts them again."""
+        process = self.processes[name]
+        assert process.is_running(), f"{name} does not run:\n{process.log()[-2000:]}"
+        starts = process.starts
+        process.signal(signal.SIGKILL)
+        wait_until(lambda: process.starts > starts, what=f"{name} starts again")
+
+    def stop(self) -> dict[str, int]:
+        """End all in good order; their exit codes."""
+        self._is_over.set()
+        if self._supervisor is not None:
+            self._supervisor.join()
+        for process in self.processes.values():
+            if process.running is not None:
+                process.running.terminate()
+        return {name: process.wait() for name, process in self.processes.items()}
+
+    def _supervise(self) -> None:
+        while not self._is_over.wait(0.1):
+            for process in self.processes.values():
+                if not process.is_running():
+                    process.signal(signal.SIGKILL)  # what is left of its group
+                    process.start()
+
+    def _environment(self) -> dict[str, str]:
+        paths = {
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": f"{ROOT}:{LOSSY_FOLDER}",
+            "PYTHONUNBUFFERED": "1",
+            "TALLYLINE_METRICS_PORT": "0",
+        }
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLYLINE_")}
+        return {**kept, **paths, **self.environment, **({"TALLYLINE_TEST_HINTS": self.hints} if self.hints else {})}
