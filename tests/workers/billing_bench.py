@@ -34,8 +34,8 @@ draft as (
   from run r, contracts c order by c.id limit 1 returning *),
 rated as (
   insert into rated_usages (billing_run_id, subscription_id, billing_period_id, contract_version_id, metric_id,
-    price_id, lot, revision, quantity, amount, currency, trace)
-  select d.billing_run_id, s.id, p.id, v.id, m.id, pr.id, p.lot, p.lot, 4, 100, 'USD', '[]'
+    price_id, lot, revision, quantity, amount, currency, trace, is_touched)
+  select d.billing_run_id, s.id, p.id, v.id, m.id, pr.id, p.lot, p.lot, 4, 100, 'USD', '[]', true
   from draft d, period p, subscriptions s, contract_versions v, metrics m, prices pr
   where s.contract_id = d.contract_id and v.contract_id = d.contract_id and m.name = 'departures'
     and pr.contract_version_id = v.id and pr.metric_id = m.id returning *),

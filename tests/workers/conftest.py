@@ -1,13 +1,17 @@
 """What tests of steps share: this process bound to a database of the module, a small register, and a drain."""
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
+from billing_bench import PRICES
+from billing_month import EMPTY, SECOND, Month
 from line_bench import REGISTER, Bound
 from sqlalchemy import create_engine
 from usage_line import Line
 
+from queues import gate as gates
 from queues.contracts import Delivery
 from queues.settings import settings
 from workers import step
@@ -86,3 +90,24 @@ def line(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> It
     made = Line(new_database(), monkeypatch)
     yield made
     made.close()
+
+
+@pytest.fixture
+def month(register: Bound, receive: Callable[..., int], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Month:
+    """March 2026 of two airlines, nothing sent yet, with a ledger file as its ERP."""
+    import workers.aggregate
+    import workers.close
+    import workers.enrich
+    import workers.notify
+    import workers.post
+    import workers.rate
+    import workers.tax
+    import workers.validate  # noqa: F401 -- registers its step
+
+    monkeypatch.setenv("TALLYLINE_HOME", str(tmp_path))
+    settings.cache_clear()
+    gates.gate.cache_clear()
+    for statements in (EMPTY, SECOND, PRICES):
+        register.run(statements)
+    register.run("update erp_connections set adapter = 'ledger-file'")
+    return Month(register, receive, tmp_path / "ledgers" / "books")

@@ -1,12 +1,13 @@
 """Postings into an ERP: where each stands, who holds it, and every call that was made about it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 import msgspec
 from sqlalchemy import Connection, text
 
+from domain.documents import external_key
 from workers.erp.moves import Standing, State
 from workers.erp.protocol import ErpDocument, ReadBack, Totals
 from workers.erp.registry import ErpConnection
@@ -52,6 +53,54 @@ def load(conn: Connection, posting_id: int) -> Posting:
             entry=journal.entry_of(conn, row.invoice_id),
         ),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A posting that is owed to an ERP."""
+
+    id: int
+    connection_id: str
+
+
+_IDENTITIES = text("""
+select i.id, i.legal_entity_id, e.connection_id, c.ref as contract_ref, y.name as cycle, p.starts_on, r.lot
+from invoices i join legal_entities e on e.id = i.legal_entity_id join contracts c on c.id = i.contract_id
+join billing_runs r on r.id = i.billing_run_id join billing_periods p on p.id = r.billing_period_id
+join billing_cycles y on y.id = p.cycle_id where i.id = any(cast(:ids as bigint[])) order by i.id
+""")
+_PLAN = text("""
+insert into erp_postings (invoice_id, connection_id, external_key)
+select * from unnest(cast(:invoices as bigint[]), cast(:connections as text[]), cast(:keys as text[]))
+order by 2, 3 returning id, connection_id
+""")
+
+
+def plan(conn: Connection, invoice_ids: Sequence[int]) -> list[Planned]:
+    """Plan a posting for each invoice in the ERP of its legal entity.
+
+    The key says what is billed, not which row it is: a database that was set up anew finds what it posted before.
+    """
+    rows = conn.execute(_IDENTITIES, {"ids": list(invoice_ids)}).all()
+    keys = [
+        external_key(row.legal_entity_id, row.contract_ref, row.cycle, row.starts_on.isoformat(), f"lot {row.lot}")
+        for row in rows
+    ]
+    found = conn.execute(
+        _PLAN,
+        {"invoices": [row.id for row in rows], "connections": [row.connection_id for row in rows], "keys": keys},
+    )
+    return [Planned(row.id, row.connection_id) for row in found]
+
+
+def of_run(conn: Connection, run_id: int) -> list[Planned]:
+    """The postings of a billing run that are in force."""
+    found = conn.execute(
+        text("""select p.id, p.connection_id from erp_postings p join invoices i on i.id = p.invoice_id
+             where i.billing_run_id = :run and p.state <> 'superseded' order by p.id"""),
+        {"run": run_id},
+    )
+    return [Planned(row.id, row.connection_id) for row in found]
 
 
 def begin(conn: Connection, posting_id: int, *, lease_s: float) -> int | None:

@@ -31,23 +31,23 @@ select * from unnest(cast(:entry_ids as bigint[]), cast(:positions as integer[])
 """)
 
 
-def book(conn: Connection, entries: Mapping[int, tuple[JournalEntry, Currency]]) -> None:
-    """Book one entry for each invoice."""
+def book(conn: Connection, entries: Mapping[int, JournalEntry], *, currencies: Mapping[int, Currency]) -> None:
+    """Book one entry for each invoice, by its id; an entry over nothing has no postings and yet a currency."""
     numbered = sorted(entries.items())
     found = conn.execute(
         _BOOK,
         {
-            "legal_entity_ids": [entry.legal_entity_id for _, (entry, _) in numbered],
+            "legal_entity_ids": [entry.legal_entity_id for _, entry in numbered],
             "invoice_ids": [invoice_id for invoice_id, _ in numbered],
-            "posting_ons": [entry.posting_on for _, (entry, _) in numbered],
-            "currencies": [currency.code for _, (_, currency) in numbered],
-            "descriptions": [entry.description for _, (entry, _) in numbered],
+            "posting_ons": [entry.posting_on for _, entry in numbered],
+            "currencies": [currencies[invoice_id].code for invoice_id, _ in numbered],
+            "descriptions": [entry.description for _, entry in numbered],
         },
     )
     legs = [
         (row.id, position, posting)
         for row in found
-        for position, posting in enumerate(entries[row.invoice_id][0].postings, start=1)
+        for position, posting in enumerate(entries[row.invoice_id].postings, start=1)
     ]
     conn.execute(
         _POSTINGS,

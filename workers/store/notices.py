@@ -1,6 +1,7 @@
 """Notices: what is owed to whom, written with the fact itself and sent by `notify`."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,6 +34,35 @@ def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
     values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
     unit.conn.execute(_INSERT, {**values, "bodies": [_encode(event).decode()]})
     unit.then(cause, "notify", f"notices/{key}", lane="live")
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """A notice that its channel has not confirmed yet."""
+
+    id: int
+    exchange: str
+    routing_key: str
+    body: bytes
+
+
+def unsent(conn: Connection, key: str, *, limit: int) -> list[Unsent]:
+    """The notices under this key, or below it in the way of a path, in the order in which they were written."""
+    found = conn.execute(
+        text("""select id, exchange, routing_key, body::text as body from notices
+             where sent_at is null and (key = :key or (key >= :key || '/' and key < :key || '0'))
+             order by id limit :limit"""),  # "0" is what comes after "/", and keys sort by bytes
+        {"key": key, "limit": limit},
+    )
+    return [Unsent(row.id, row.exchange, row.routing_key, row.body.encode()) for row in found]
+
+
+def mark_sent(conn: Connection, ids: Sequence[int]) -> None:
+    """The channel has them."""
+    conn.execute(
+        text("update notices set sent_at = now() where id = any(cast(:ids as bigint[])) and sent_at is null"),
+        {"ids": list(ids)},
+    )
 
 
 def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: datetime) -> None:

@@ -400,7 +400,7 @@ create table billing_overrides (
   reason         text not null check (length(reason) > 0),
   exceptions     bigint not null,
   overridden_at  timestamptz not null default now(),
-  primary key (billing_run_id, code)
+  primary key (billing_run_id, code, exceptions)    -- if more appear, they need an override of their own
 );
 create table rated_usages (
   id                  bigint generated always as identity primary key,

@@ -1,0 +1,105 @@
+"""Drafts of a billing run: who is billed, one draft for each contract, and who leaves a draft again."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, text
+
+from queues import exceptions
+from workers.store.billing_runs import Run
+
+#: A subscription is billed that has usage which no draft holds yet. One without any usage, which may owe a flat fee, is
+#: billed if it is active in the period and no earlier run of it has rated it.
+_BILLED = """
+billed as (
+  select s.id as subscription_id, s.contract_id
+  from subscriptions s join billing_periods p on p.id = :period and p.cycle_id = s.cycle_id
+  left join lateral (select max(a.lot) as lot from aggregates a
+    where a.subscription_id = s.id and a.billing_period_id = p.id and a.lot <= :lot) used on true
+  where case when used.lot is not null then used.lot > coalesce((
+      select max(r.lot) from rated_usages r
+      join invoices i on i.billing_run_id = r.billing_run_id and i.contract_id = s.contract_id and i.state <> 'void'
+      where r.subscription_id = s.id and r.billing_period_id = p.id), 0)
+    else s.starts_at < p.ends_at and s.ends_at > p.starts_at and not exists (
+      select from billing_runs o join invoices i on i.billing_run_id = o.id and i.contract_id = s.contract_id
+      join work w on w.step = 'rate' and w.subject = 'run/' || o.id || '/subscription/' || s.id and w.outcome = 'done'
+      where o.billing_period_id = p.id and i.state <> 'void') end)"""
+_DRAFT = text(f"""
+with {_BILLED}
+insert into invoices (billing_run_id, legal_entity_id, account_id, contract_id, currency, pending, invoice_on,
+  posting_on, service_starts_on, service_ends_on, correlation_id)
+select :run, c.legal_entity_id, c.account_id, c.id, c.currency, count(*), :invoice_on, :posting_on, :starts_on,
+  :ends_on, :correlation_id || '/' || c.ref
+from billed b join contracts c on c.id = b.contract_id group by c.id order by c.id
+""")
+_CHILDREN = text(f"with {_BILLED} select subscription_id from billed order by subscription_id")
+
+
+def spread(conn: Connection, run: Run, *, correlation_id: str) -> list[int]:
+    """Make a draft for each contract that is billed; returns the subscriptions that are to be rated for them."""
+    values = {
+        "run": run.id,
+        "period": run.billing_period_id,
+        "lot": run.lot,
+        "invoice_on": run.invoice_on,
+        "posting_on": run.posting_on,
+        "starts_on": run.starts_on,
+        "ends_on": run.ends_on,
+        "correlation_id": correlation_id,
+    }
+    children = list(conn.execute(_CHILDREN, values).scalars())
+    conn.execute(_DRAFT, values)
+    return children
+
+
+def are_made(conn: Connection, run: Run) -> bool:
+    """Whether the run has drafts."""
+    found = conn.execute(text("select exists (select from invoices where billing_run_id = :run)"), {"run": run.id})
+    return bool(found.scalar_one())
+
+
+_LEAVE = text("""
+with gone as (
+  update work set state = 'done', done_at = now(), outcome = 'left_out', lease_until = null
+  where close_id = :run and state = 'dead' and step = :step returning id, subject)
+select id, subject from gone order by id
+""")
+#: Children leave their drafts in one update, as they are rated; a draft that none is left of has nothing to bill.
+_COUNT_DOWN = text("""
+with gone as (
+  select i.id, count(*) as n from subscriptions s join invoices i on i.contract_id = s.contract_id
+  where i.billing_run_id = :run and s.id = any(cast(:subscriptions as integer[])) group by i.id),
+held as (select i.id, g.n from invoices i join gone g on g.id = i.id order by i.id for update of i)
+update invoices i set pending = i.pending - h.n from held h where h.id = i.id returning i.id, i.pending
+""")
+
+
+def leave_out(conn: Connection, run: Run, *, person: str, reason: str) -> list[int]:
+    """Let dead children leave their drafts, for a reason; returns the drafts that now wait for no child.
+
+    A subscription that could not be rated is left to the next run of the period; a draft that could not be taxed is
+    void, and so are all its subscriptions left to the next run.
+    """
+    unrated = conn.execute(_LEAVE, {"run": run.id, "step": "rate"}).all()
+    untaxed = conn.execute(_LEAVE, {"run": run.id, "step": "tax"}).all()
+    ids = [row.id for row in (*unrated, *untaxed)]
+    exceptions.close_of_work(conn, ids, person=person, reason=reason)
+    conn.execute(
+        text("update invoices set state = 'void' where id = any(cast(:ids as bigint[])) and state = 'draft'"),
+        {"ids": [_number(row.subject) for row in untaxed]},
+    )
+    found = conn.execute(_COUNT_DOWN, {"run": run.id, "subscriptions": [_number(row.subject) for row in unrated]})
+    return sorted(row.id for row in found if row.pending == 0)
+
+
+def _number(subject: str) -> int:
+    return int(subject.rpartition("/")[2])
+
+
+def taxed(conn: Connection, run: Run, *, limit: int) -> Sequence[int]:
+    """The taxed drafts that are to be issued next, in the order of their numbers."""
+    found = conn.execute(
+        text("""select id from invoices where billing_run_id = :run and state = 'taxed'
+             order by invoice_on, id limit :limit for update"""),
+        {"run": run.id, "limit": limit},
+    )
+    return list(found.scalars())

@@ -1,0 +1,115 @@
+"""What is counted about a billing run before each stage; `domain.closing` says which counts are in the way."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from domain.closing import Facts, Stage
+from workers.store import identity
+from workers.store.billing_runs import Run
+
+#: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
+_UNAGGREGATED = text("""
+select (select count(*) from work w join receipts r
+      on r.id = case when w.subject like 'receipt/%' then cast(split_part(w.subject, '/', 2) as bigint) end
+    where w.step in ('validate', 'enrich') and w.state = 'ready'
+      and r.received_at <= :requested_at)
+  + (select count(*) from batches b where b.aggregated_no is null
+    and (b.receipt_id is null or exists (
+      select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)))
+""")
+#: An exception whose period is not known may belong to any period of its time; one without a time, to any at all.
+_EXCEPTIONS = text("""
+select code, count(*) as how_many, string_agg(distinct currency, ' ') as currencies,
+  trim_scale(sum(money_at_risk))::text as money
+from exceptions where state = 'open' and step in ('validate', 'enrich', 'aggregate')
+  and (billing_period_id = :period or (billing_period_id is null
+    and (happened_at is null or (happened_at >= :starts_at and happened_at < :ends_at))))
+group by code order by code
+""")
+_WORK = text("""
+select count(*) filter (where state = 'ready') as open, count(*) filter (where state = 'dead') as dead
+from work where close_id = :run and step in ('rate', 'tax')
+""")
+_POSTINGS = text("""
+select count(*) filter (where p.state not in ('confirmed', 'superseded')) as unconfirmed,
+  count(*) filter (where p.state <> 'superseded' and p.reconciled_at is null) as unreconciled
+from erp_postings p join invoices i on i.id = p.invoice_id where i.billing_run_id = :run
+""")
+#: Usage of the run's lots whose window has no line yet in a document that the ERP has confirmed.
+_IN_FLIGHT = text("""
+select coalesce(sum(abs(a.events)), 0) from aggregates a
+where a.billing_period_id = :period and a.lot <= :lot and not exists (
+  select from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
+  join erp_postings p on p.invoice_id = l.invoice_id and p.state = 'confirmed'
+  where r.subscription_id = a.subscription_id and r.billing_period_id = a.billing_period_id
+    and r.contract_version_id = a.contract_version_id and r.metric_id = a.metric_id and r.dimensions = a.dimensions
+    and r.lot >= a.lot)
+""")
+
+
+def unaggregated(conn: Connection, run: Run) -> int:
+    """How many receipts and batches received before the run was asked for are not in their windows."""
+    return int(conn.execute(_UNAGGREGATED, {"requested_at": run.requested_at}).scalar_one())
+
+
+def of_stage(conn: Connection, run: Run, stage: Stage) -> Facts:
+    """The counts that decide whether the run may enter the stage."""
+    return _COUNTED[stage](conn, run)
+
+
+def _before_drafting(conn: Connection, run: Run) -> Facts:
+    row = conn.execute(_WORK, {"run": run.id}).one()
+    return Facts(work_open=row.open, drafts_blocked=row.dead)
+
+
+def _before_approval(_conn: Connection, run: Run) -> Facts:
+    return Facts(approval_missing=0 if run.approved_by else 1)
+
+
+def _before_posted(conn: Connection, run: Run) -> Facts:
+    return Facts(postings_unconfirmed=conn.execute(_POSTINGS, {"run": run.id}).one().unconfirmed)
+
+
+def _before_reconciled(conn: Connection, run: Run) -> Facts:
+    return Facts(posting_differs=conn.execute(_POSTINGS, {"run": run.id}).one().unreconciled)
+
+
+def _before_closed(conn: Connection, run: Run) -> Facts:
+    values = {"period": run.billing_period_id, "lot": run.lot}
+    return Facts(usage_in_flight=int(conn.execute(_IN_FLIGHT, values).scalar_one()))
+
+
+def _before_freezing(conn: Connection, run: Run) -> Facts:
+    period = {"period": run.billing_period_id, "starts_at": run.starts_at, "ends_at": run.ends_at}
+    has_ended = conn.execute(text("select :ends_at <= now()"), period).scalar_one()
+    found = conn.execute(_EXCEPTIONS, period).all()
+    return Facts(
+        period_not_ended=0 if has_ended else 1,
+        exceptions_open={row.code: row.how_many for row in found},
+        money_at_risk={row.code: f"{row.money} {row.currencies}" for row in found if row.money is not None},
+    )
+
+
+_COUNTED: Final[Mapping[Stage, Callable[[Connection, Run], Facts]]] = {
+    "frozen": _before_freezing,
+    "drafted": _before_drafting,
+    "approved": _before_approval,
+    "posted": _before_posted,
+    "reconciled": _before_reconciled,
+    "closed": _before_closed,
+}
+
+
+def differences(snapshot: Connection, run: Run) -> Mapping[str, int]:
+    """How often each identity does not hold within the period's hours: `events` and `usage`; empty if both hold.
+
+    `snapshot` sees one moment; the transaction of a step does not.
+    """
+    counts: dict[str, int] = {}
+    for each in identity.differences(snapshot):
+        if run.starts_at <= each.hour < run.ends_at:
+            name = each.check.partition(":")[0]
+            counts[name] = counts.get(name, 0) + 1
+    return counts
