@@ -68,6 +68,7 @@ class Body:
     """The events of one body, as they were read and as they were checked, in order."""
 
     receipt_id: int
+    received_at: datetime
     first_event_no: int
     user: str
     events: Sequence[object]
@@ -93,15 +94,18 @@ class Sifted:
         return envelope, body.user
 
 
-def sift(conn: Connection, receipts: Sequence[Receipt], *, now: datetime) -> Sifted:
-    """Read and check every body of the receipts against the register; nothing is written."""
+def sift(conn: Connection, receipts: Sequence[Receipt]) -> Sifted:
+    """Read and check every body of the receipts against the register; nothing is written.
+
+    Ages are judged by the time of the receipt, so that validating it again decides the same.
+    """
     sifted = Sifted()
     for receipt in receipts:
         sifted.bodies += _bodies(receipt, sifted)
     checked = [each for body in sifted.bodies for each in body.envelopes if not isinstance(each, Refusal)]
     known = register.load(conn, sources={each["source"] for each in checked}, meters={each["type"] for each in checked})
     for body in sifted.bodies:
-        _sift_body(sifted, body, known, now)
+        _sift_body(sifted, body, known)
     return sifted
 
 
@@ -118,7 +122,8 @@ def _bodies(receipt: Receipt, sifted: Sifted) -> Iterator[Body]:
             sifted.refused.append(_unreadable(receipt.id, position, delivery, refusal, user))
             position += 1
         elif events:
-            yield Body(receipt.id, event_number(receipt.id, position), user, events, envelopes(events))
+            first = event_number(receipt.id, position)
+            yield Body(receipt.id, receipt.received_at, first, user, events, envelopes(events))
             position += len(events)
 
 
@@ -127,7 +132,7 @@ def _unreadable(receipt_id: int, position: int, delivery: Delivery, refusal: Ref
     return Refused(receipt_id, position, UUID(bytes=digest), digest, refusal, user)
 
 
-def _sift_body(sifted: Sifted, body: Body, known: Register, now: datetime) -> None:
+def _sift_body(sifted: Sifted, body: Body, known: Register) -> None:
     """Make each event a candidate, count it as a duplicate of one in this claim, or refuse it."""
     fresh: list[datetime] = []
     candidates = sifted.candidates
@@ -135,7 +140,7 @@ def _sift_body(sifted: Sifted, body: Body, known: Register, now: datetime) -> No
         if isinstance(envelope, Refusal):
             _refuse(sifted, body, event_no, envelope)
             continue
-        candidate = _candidate(event_no, body.user, envelope, known, now)
+        candidate = _candidate(event_no, body, envelope, known)
         if isinstance(candidate, Refusal):
             source = known.sources.get(envelope["source"])
             _refuse(sifted, body, event_no, candidate, place=(source.id if source else None, None))
@@ -159,14 +164,14 @@ def _meet_again(sifted: Sifted, body: Body, first: Candidate, candidate: Candida
 
 
 def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
-    event_no: int, user: str, envelope: Envelope, known: Register, now: datetime
+    event_no: int, body: Body, envelope: Envelope, known: Register
 ) -> Candidate | Refusal:
     source = known.sources.get(envelope["source"])
     if source is None:
         return _refusal(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
-    if user not in source.users:
+    if body.user not in source.users:
         return _refusal(
-            envelope, "source_not_allowed", "source", f"user {user!r} may not send for {envelope['source']!r}"
+            envelope, "source_not_allowed", "source", f"user {body.user!r} may not send for {envelope['source']!r}"
         )
     versions = known.meters.get(envelope["type"])
     if versions is None:
@@ -179,7 +184,7 @@ def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
             return _refusal(
                 envelope, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}"
             )
-        refused = objection(version, envelope["data"], happened_at=happened_at, now=now)
+        refused = objection(version, envelope["data"], happened_at=happened_at, now=body.received_at)
         if refused is not None:
             _raise_if_unusable(envelope["data"].get(refused.field.removeprefix("data.")))
             return _refusal(envelope, refused.code, refused.field, refused.sentence)

@@ -16,7 +16,7 @@ def validate(unit: Unit) -> None:
     """Accept what is new and well formed, count duplicates, refuse the rest with a reason each."""
     with collection_paused():
         batch = receipts.load(unit.conn, [ready.subject_id for ready in unit.ready])
-        sifted = sift(unit.conn, batch, now=unit.now)
+        sifted = sift(unit.conn, batch)
         admit(unit.conn, sifted)
         refuse(unit, sifted)
         record(unit, sifted)

@@ -402,3 +402,12 @@ def test_a_mapping_that_leads_elsewhere_takes_its_usage_along(register, receive,
         group by 1 order by 1""")
     assert [tuple(row) for row in held] == [("s-other", 6), ("s-ua", 0)]
     assert_identity()
+
+
+def test_validating_a_receipt_again_later_decides_by_the_time_it_was_received(register, receive, drain):
+    receive(batch(event("1")))
+    register.run("update receipts set received_at = :at", at=HAPPENED_AT - timedelta(hours=2))
+
+    drain()
+
+    assert refusals(register) == [("time_in_future", "1")]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import msgspec
 from sqlalchemy import Connection
@@ -15,7 +16,7 @@ from workers.store.database import raw
 EVENT_BYTES = 256
 #: Bodies travel in binary form (`%b`): as text each byte would be written as two, and read again.
 _STORE = "insert into receipts (queue, bodies, properties, bytes) values (%s, %b, %s::jsonb, %s) returning id"
-_LOAD = "select id, queue, bodies, properties from receipts where id = any(%s) order by id"
+_LOAD = "select id, queue, received_at, bodies, properties from receipts where id = any(%s) order by id"
 _encode = msgspec.json.Encoder(decimal_format="string", enc_hook=str).encode
 
 
@@ -25,6 +26,7 @@ class Receipt:
 
     id: int
     queue: str
+    received_at: datetime
     deliveries: tuple[Delivery, ...]
 
 
@@ -47,6 +49,6 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Receipt]:
     with raw(conn).cursor(binary=True) as cursor:
         cursor.execute(_LOAD, [list(ids)])
         return [
-            Receipt(number, queue, tuple(map(Delivery, bodies, properties)))
-            for number, queue, bodies, properties in cursor
+            Receipt(number, queue, received_at, tuple(map(Delivery, bodies, properties)))
+            for number, queue, received_at, bodies, properties in cursor
         ]
