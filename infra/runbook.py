@@ -7,9 +7,10 @@ from domain.codes import CODES, Code
 PAGE = Path(__file__).with_name("runbooks") / "codes.md"
 INTRODUCTION = """# Codes
 
-Every reason for which something is refused, parked or dead. The code is the same word in the exception, in the headers
-of a body in `.XQ`, in the refusal that a producer receives, in the labels of `/metrics` and here. Codes whose repair takes
-more than a sentence have a page of their own beside this one. This page is written by `python -m infra.runbook`.
+Every reason for which something is refused, parked or dead. The code is the same word in the exception, in the
+headers of a body in `.XQ`, in the refusal that a producer receives, in the labels of `/metrics` and here. Codes whose
+repair takes more than a sentence have a page of their own beside this one. This page is written by
+`python -m infra.runbook`.
 """
 
 
