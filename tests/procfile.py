@@ -95,6 +95,7 @@ class Fleet:
     folder: Path
     processes: dict[str, Process] = field(default_factory=dict)
     hints: str = ""
+    exits: dict[str, list[int]] = field(default_factory=dict)
     _is_over: threading.Event = field(default_factory=threading.Event)
     _supervisor: threading.Thread | None = None
 
@@ -131,6 +132,8 @@ class Fleet:
         while not self._is_over.wait(0.1):
             for process in self.processes.values():
                 if not process.is_running():
+                    assert process.running is not None
+                    self.exits.setdefault(process.name, []).append(process.running.returncode)
                     process.signal(signal.SIGKILL)  # what is left of its group
                     process.start()
 

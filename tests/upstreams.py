@@ -88,10 +88,15 @@ class Region:
     api: RabbitApi
     producers: Mapping[str, Producer]
 
-    def look(self, queue: str) -> tuple[int, int]:
-        """How many messages are ready in a queue, and how many consumers it has."""
+    def look(self, queue: str, *, missing: int | None = None) -> tuple[int, int]:
+        """How many messages are ready in a queue, and how many consumers it has; twice `missing` if there is none."""
         with pika.BlockingConnection(pika.URLParameters(self.url)) as connection:
-            method = connection.channel().queue_declare(queue, passive=True).method
+            try:
+                method = connection.channel().queue_declare(queue, passive=True).method
+            except pika.exceptions.ChannelClosedByBroker:
+                if missing is None:
+                    raise
+                return missing, missing
             return method.message_count, method.consumer_count
 
 

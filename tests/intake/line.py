@@ -4,14 +4,14 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from procfile import Fleet, wait_until
 from sqlalchemy import Engine, text
-from upstreams import Message, Producer, Region
+from upstreams import Message, Producer, Region, structured
 
 from workers.store.database import make_engine
 
@@ -75,6 +75,15 @@ class Line:
         """Wait until that many events have been looked at."""
         wait_until(lambda: int(str(self.sums()[0])) >= events, what=f"{events} events are parsed, not {self.sums()}")
 
+    def send(self, ids: Iterable[str]) -> None:
+        """Send an event for each id, a body each."""
+        self.phones.send(*(structured(event(each)) for each in ids))
+
+    def logged(self, what: str) -> list[dict[str, object]]:
+        """The lines of intake's log about one kind of event."""
+        lines = self.fleet.processes["intake"].log().splitlines()
+        return [each for each in (json.loads(text) for text in lines if text.startswith("{")) if each["event"] == what]
+
     def accepted(self) -> set[object]:
         """The ids of all accepted events."""
         return {row[0] for row in self.rows("select event_id from usage_events")}
@@ -96,7 +105,7 @@ def line(region: Region, database_url: str, folder: Path, **settings: str) -> It
             name = region.producers[user].upstream.user
             conn.execute(text("insert into source_users values (:source, :user)"), {"source": source, "user": name})
     given = {f"TALLYLINE_{name.upper()}": value for name, value in settings.items()}
-    fleet = Fleet({"TALLYLINE_DATABASE_URL": database_url, "TALLYLINE_AMQP_URL": region.url, **given}, folder)
+    fleet = Fleet({"TALLYLINE_DATABASE_URL": database_url, "TALLYLINE_AMQP_URL": region.url} | given, folder)
     try:
         fleet.start(("intake", "validate", "notify", "scheduler"))
         wait_until(lambda: region.look("intake")[1] == 1, what="intake consumes")

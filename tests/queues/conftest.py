@@ -3,7 +3,8 @@
 from urllib.parse import urlsplit
 
 import pytest
-from rabbit import Rabbit, Wire
+from rabbit import Rabbit
+from wire import Wire
 
 from queues.rabbit_api import RabbitApi
 
