@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     intake_bodies_max: int = Field(default=200, ge=1, le=10_000, description="bodies in one receipt")
     intake_bytes_max: int = Field(default=8 * 2**20, ge=2**10, le=64 * 2**20, description="bytes in one receipt")
     intake_wait_s: float = Field(default=0.05, gt=0, le=5, description="longest wait before a receipt is written")
+    intake_hint_s: float = Field(default=0.2, ge=0, le=5, description="rest between two hints of small receipts")
 
     hint_rows_max: int = Field(default=200, ge=1, le=200, description="work rows in one hint and its transaction")
     hint_weight_max: int = Field(default=5_000, ge=1, le=1_000_000, description="events or lines in one hint")

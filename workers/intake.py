@@ -2,6 +2,8 @@
 
 import signal
 import sys
+from collections.abc import Sequence
+from math import inf
 from time import monotonic
 from typing import Any
 
@@ -21,6 +23,7 @@ from queues.foreign_headers import read_foreign_headers
 from queues.settings import Settings, settings
 from queues.telemetry import configure_logging, start_sentry
 from queues.topology import INTAKE_QUEUE
+from queues.work import Hintable
 from workers.step import publish
 from workers.store import receipts
 from workers.store.database import engine
@@ -62,6 +65,9 @@ class Intake:
         self._bytes = 0
         self._last_tag = 0
         self._timer: object | None = None
+        self._owed: list[Hintable] = []
+        self._hinted_at = -inf
+        self._hint_timer: object | None = None
         self._is_stopping = False
 
     def run(self) -> None:
@@ -103,6 +109,7 @@ class Intake:
 
     def _leave(self) -> None:
         self._flush()
+        self._send_hints()
         if self._connection is not None and self._connection.is_open:
             self._connection.close()
         elif self._connection is not None:
@@ -149,7 +156,27 @@ class Intake:
         self._buffer, self._bytes = [], 0
         if self._consumer is None and not self._is_stopping:
             self._start(self._channel)
-        publish(hints)
+        self._hint(hints)
+
+    def _hint(self, rows: Sequence[Hintable]) -> None:
+        """Hint at once after a rest, else together with what comes meanwhile.
+
+        Small receipts that share a hint share its transactions all the way to their windows.
+        """
+        assert self._connection is not None
+        self._owed += rows
+        rest_s = self._hinted_at + self._limits.intake_hint_s - monotonic()
+        if rest_s <= 0 or sum(row.weight for row in self._owed) >= self._limits.hint_weight_max:
+            self._send_hints()
+        elif self._hint_timer is None:
+            self._hint_timer = self._connection.ioloop.call_later(rest_s, self._send_hints)
+
+    def _send_hints(self) -> None:
+        if self._hint_timer is not None and self._connection is not None:
+            self._connection.ioloop.remove_timeout(self._hint_timer)
+        owed, self._owed, self._hint_timer = self._owed, [], None
+        self._hinted_at = monotonic()
+        publish(owed)
 
     def _wait_for_database(self, error: Exception) -> None:
         if self._consumer is not None and self._channel is not None:
@@ -185,6 +212,7 @@ class Intake:
 
     def _forget(self) -> None:
         self._cancel_timer()
+        self._send_hints()
         self._buffer, self._bytes, self._last_tag = [], 0, 0
         self._channel, self._consumer = None, None
 
