@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from queues import exceptions
 from queues.exceptions import NewException
 from queues.work import Ready
-from workers.sift import Hour, Refused, Sifted, conflict, hour_of
+from workers.sift import Hour, Refused, Sifted, conflict, hour_of, refusal_of
 from workers.store import events, notices, quotas, receipt_counts, totals
 from workers.store.events import Candidate, place_of
 from workers.unit import Unit
@@ -56,7 +56,8 @@ def _hold_to_quotas(conn: Connection, sifted: Sifted) -> None:
     by_source: dict[int, list[Candidate]] = {}
     for candidate in sifted.candidates.values():
         by_source.setdefault(candidate.source_id, []).append(candidate)
-    for candidate, refusal in quotas.beyond(conn, by_source):
+    for candidate, sentence in quotas.beyond(conn, by_source):
+        refusal = refusal_of(sifted.origin(candidate)[0], "quota_exceeded", "source", sentence)
         del sifted.candidates[candidate.key16]
         tally = sifted.tallies[place_of(candidate.event_no)[0]]
         tally.accepted -= 1

@@ -168,29 +168,29 @@ def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
 ) -> Candidate | Refusal:
     source = known.sources.get(envelope["source"])
     if source is None:
-        return _refusal(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
+        return refusal_of(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
     if body.user not in source.users:
-        return _refusal(
+        return refusal_of(
             envelope, "source_not_allowed", "source", f"user {body.user!r} may not send for {envelope['source']!r}"
         )
     versions = known.meters.get(envelope["type"])
     if versions is None:
-        return _refusal(envelope, "meter_unknown", "type", f"no meter is called {envelope['type']!r}")
+        return refusal_of(envelope, "meter_unknown", "type", f"no meter is called {envelope['type']!r}")
     try:
         happened_at = parse_instant(envelope["time"])
         dataschema, subject = envelope.get("dataschema", ""), envelope.get("subject", "")
         version = version_for(versions, dataschema=dataschema, happened_at=happened_at)
         if version is None:
-            return _refusal(
+            return refusal_of(
                 envelope, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}"
             )
         refused = objection(version, envelope["data"], happened_at=happened_at, now=body.received_at)
         if refused is not None:
             _raise_if_unusable(envelope["data"].get(refused.field.removeprefix("data.")))
-            return _refusal(envelope, refused.code, refused.field, refused.sentence)
+            return refusal_of(envelope, refused.code, refused.field, refused.sentence)
         data = _canonical(envelope["data"])
     except Rejection as error:
-        return _refusal(envelope, error.code, str(error.facts.get("field", "data")), error.sentence)
+        return refusal_of(envelope, error.code, str(error.facts.get("field", "data")), error.sentence)
     return Candidate(
         event_no,
         key16(envelope["source"], envelope["id"]),
@@ -227,7 +227,7 @@ def _raise_if_unusable(value: object) -> None:
 def conflict(envelope: Envelope, first_event_no: int) -> Refusal:
     """The refusal of an event whose (source, id) came before with another body."""
     sentence = f"the same id came before with another body, as event {first_event_no}: send a correction under a new id"
-    return _refusal(envelope, "conflicting_duplicate", "id", sentence)
+    return refusal_of(envelope, "conflicting_duplicate", "id", sentence)
 
 
 def hour_of(instant: datetime) -> datetime:
@@ -236,7 +236,8 @@ def hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
-def _refusal(envelope: Envelope, code: str, name: str, sentence: str) -> Refusal:
+def refusal_of(envelope: Envelope, code: str, name: str, sentence: str) -> Refusal:
+    """The refusal of an event by `code`, because of the attribute `name`; it names whose event it is."""
     return Refusal(code, name, sentence, {each: envelope.get(each) for each in ("id", "source", "type", "subject")})
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
-from queues.contracts import Refusal
 from workers.store.events import Candidate
 
 #: One row a source and hour; only sources that have a quota are counted.
@@ -19,8 +18,8 @@ returning source_id, events, (select quota_per_hour from sources where id = sour
 """)
 
 
-def beyond(conn: Connection, by_source: Mapping[int, Sequence[Candidate]]) -> Iterator[tuple[Candidate, Refusal]]:
-    """The candidates for which their source has no room left in this hour, the last of them first."""
+def beyond(conn: Connection, by_source: Mapping[int, Sequence[Candidate]]) -> Iterator[tuple[Candidate, str]]:
+    """The candidates for which their source has no room left in this hour, each with a sentence that says so."""
     sources = sorted(by_source)
     if not sources:
         return
@@ -31,4 +30,4 @@ def beyond(conn: Connection, by_source: Mapping[int, Sequence[Candidate]]) -> It
             sentence = (
                 f"the source may send {row.quota} events an hour: ask its owner for more, or send later under a new id"
             )
-            yield candidate, Refusal("quota_exceeded", "source", sentence, {"id": candidate.event_id})
+            yield candidate, sentence
