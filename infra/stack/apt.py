@@ -7,6 +7,7 @@ the checkout.
 import fcntl
 import os
 import platform
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,7 +63,7 @@ def _download_and_unpack(packages: tuple[str, ...], *, into: Path, household: Ho
     scratch = into / "apt"
     for folder in ("state/lists/partial", "cache/archives/partial"):
         (scratch / folder).mkdir(parents=True)
-    (scratch / "status").write_text("\n\n".join(_other_stanzas(_STATUS.read_text())) + "\n")
+    (scratch / "status").write_text(_without_ours(_STATUS.read_text()))
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
 
     def run(*command: str) -> None:
@@ -92,14 +93,22 @@ def _options(scratch: Path) -> list[str]:
     return [word for name, value in settings.items() for word in ("-o", f"{name}={value}")]
 
 
-def _other_stanzas(status: str) -> list[str]:
-    """What apt may take as installed: everything but our packages, so that the tree needs nothing of them outside."""
-    stanzas = [stanza for stanza in status.split("\n\n") if stanza.strip()]
-    return [stanza for stanza in stanzas if not _is_ours(stanza.partition("\n")[0].removeprefix("Package: "))]
+def _without_ours(status: str) -> str:
+    """What apt may take as installed: all but our packages and what needs them, so that the tree brings its own."""
+    stanzas = {_name(stanza): stanza for stanza in status.split("\n\n") if stanza.strip()}
+    gone = {name for name in stanzas if name in _OURS or name.startswith("erlang-")}
+    while more := {name for name, stanza in stanzas.items() if name not in gone and gone & _needs(stanza)}:
+        gone |= more
+    return "".join(f"{stanza.strip()}\n\n" for name, stanza in stanzas.items() if name not in gone)
 
 
-def _is_ours(package: str) -> bool:
-    return package in _OURS or package.startswith(("erlang-", "libjemalloc", "liblzf", "liblua", "libatomic"))
+def _name(stanza: str) -> str:
+    return stanza.strip().partition("\n")[0].removeprefix("Package: ")
+
+
+def _needs(stanza: str) -> set[str]:
+    lines = [line for line in stanza.splitlines() if line.startswith(("Depends:", "Pre-Depends:"))]
+    return set(re.findall(r"[a-z0-9][a-z0-9+.-]+", " ".join(lines)))
 
 
 @contextmanager

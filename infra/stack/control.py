@@ -51,12 +51,17 @@ class Control:
             try:
                 connection.connect(self._path)
                 connection.sendall(json.dumps([verb, name]).encode() + b"\n")
-                answer = json.loads(connection.makefile().readline())
+                answer = json.loads(_line(connection))
             except (OSError, ValueError) as failure:
                 raise ControlFailed(f"the stack does not answer: {failure}") from failure
         if "error" in answer:
             raise ControlFailed(answer["error"])
         return answer["result"]
+
+
+def _line(connection: socket.socket) -> str:
+    with connection.makefile() as lines:
+        return lines.readline()
 
 
 class ControlSocket:
@@ -82,7 +87,7 @@ class ControlSocket:
                     continue  # it hung up, or does not speak our language: the next one may
 
     def _answer(self, connection: socket.socket) -> None:
-        verb, name = json.loads(connection.makefile().readline())
+        verb, name = json.loads(_line(connection))
         try:
             answer = {"result": self._done(verb, name)}
         except (NotOurs, NotStarted, KeyError) as failure:

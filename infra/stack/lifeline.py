@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from workers.embedded.former import is_alive
+
 POLL_S = 0.3
 
 
@@ -17,14 +19,12 @@ class Lifeline:
         self._parent = os.getppid()
         self._leader = 0 if _is_under_nohup() else os.getsid(0)
         self._terminals = [] if _is_under_nohup() else [fd for fd in (0, 1, 2) if os.isatty(fd)]
-        if self._leader == os.getpid() or not _is_alive(self._leader):
+        if self._leader in (0, os.getpid()) or not is_alive(self._leader):
             self._leader = 0  # ourselves, or hidden from us by a container
 
     def is_cut(self) -> bool:
         """Whether one of those we watch is gone."""
-        return (
-            os.getppid() != self._parent or (self._leader != 0 and not _is_alive(self._leader)) or self._has_hung_up()
-        )
+        return os.getppid() != self._parent or (self._leader != 0 and not is_alive(self._leader)) or self._has_hung_up()
 
     def watch(self, act: Callable[[], None]) -> None:
         """Call `act` once, from a thread, when the line is cut."""
@@ -44,15 +44,3 @@ class Lifeline:
 
 def _is_under_nohup() -> bool:
     return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-
-
-def _is_alive(pid: int) -> bool:
-    if pid == 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -70,9 +70,9 @@ def _program(root: Path, names: tuple[str, ...]) -> Installed | None:
         found = next((path for name in names if (path := shutil.which(name, path=search))), None)
         return Installed(path=found, environment={"PATH": os.defpath}) if found else None
     for name in names:
-        path = root / "usr/bin" / name
-        if path.exists():
-            return Installed(path=str(path), environment={"PATH": os.defpath, **_library_path(root)})
+        unpacked = root / "usr/bin" / name
+        if unpacked.exists():
+            return Installed(path=str(unpacked), environment={"PATH": os.defpath, **_library_path(root)})
     return None
 
 

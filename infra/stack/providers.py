@@ -20,17 +20,19 @@ SERVER_NAMES = ("postgres", "rabbitmq", "redis")
 #: Below the checkout, never committed.
 STATE = Path(__file__).resolve().parents[2] / ".dev"
 
-_FINDERS: Mapping[str, Callable[[Path], Installed | None]] = {
+FINDERS: Mapping[str, Callable[[Path], Installed | None]] = {
     "rabbitmq": programs.rabbitmq,
     "redis": programs.redis,
     "hledger": programs.hledger,
 }
 _APT_NAMES = {"rabbitmq": "rabbitmq-server", "redis": "redis-server", "hledger": "hledger"}
+#: Variables that name a server somebody else runs.
 _NAMED: Mapping[str, tuple[str, ...]] = {
     "postgres": ("TALLYLINE_DATABASE_URL",),
     "rabbitmq": ("TALLYLINE_AMQP_URL", "TALLYLINE_RABBIT_API_URL"),
     "redis": ("TALLYLINE_REDIS_URL",),
 }
+ADDRESS_VARIABLES = tuple(variable for variables in _NAMED.values() for variable in variables)
 
 CHOICES = """\
 Any one of these is enough:
@@ -128,7 +130,7 @@ def _found(wanted: set[str], mode: str, household: Household) -> tuple[dict[str,
 
 
 def _below(root: Path, names: Iterable[str]) -> dict[str, Installed]:
-    return {name: program for name in names if (program := _FINDERS[name](root))}
+    return {name: program for name in names if (program := FINDERS[name](root))}
 
 
 def _installed(names: set[str], _household: Household) -> dict[str, Installed]:

@@ -44,12 +44,28 @@ def is_server_of(pid: int, data: Path) -> bool:
     return bool(words) and words[0].endswith("postgres") and str(data) in words
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process of that number runs, whoever's it is; a zombie does not."""
+    if sys.platform == "linux":
+        try:
+            return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] not in "ZX"
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def command_line(pid: int) -> list[str]:
-    """The words a process was started with; empty when it is gone, a zombie, or hidden from us."""
+    """The words a process was started with; empty when it is gone or a zombie."""
     if sys.platform == "linux":
         try:
             return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
-        except (FileNotFoundError, PermissionError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError):
             return []
     command = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.split()

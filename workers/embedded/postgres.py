@@ -13,7 +13,7 @@ from pathlib import Path
 from workers.embedded import binaries, cluster
 from workers.embedded.binaries import is_reachable
 from workers.embedded.cluster import Cluster
-from workers.embedded.former import command_line, end_former_server
+from workers.embedded.former import end_former_server, is_alive
 from workers.embedded.supervised import Account, Program, Supervised
 
 #: A former owner that died has its server stopped by the supervisor within this.
@@ -141,7 +141,7 @@ def _locked(path: Path, home: Path) -> Iterator[int]:
         began_at = time.monotonic()
         while not _has_taken(lock):
             owner = os.pread(lock, 20, 0).decode()
-            patience_s = DYING_S_MAX if owner and command_line(int(owner)) else FORMER_RUN_S_MAX
+            patience_s = DYING_S_MAX if owner and is_alive(int(owner)) else FORMER_RUN_S_MAX
             if time.monotonic() - began_at > patience_s:
                 raise HomeInUse(f"{home} is in use by process {owner}; wait for it, or set another TALLYLINE_HOME")
             time.sleep(0.1)

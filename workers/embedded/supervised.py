@@ -84,12 +84,11 @@ class Supervised:
         )
         os.close(control)
         os.close(status)
-        self._status = os.fdopen(status_reader)
         self._tell(json.dumps(program.order()))
-        self.pid = self._started_pid()
+        with os.fdopen(status_reader) as reports:
+            self.pid = self._pid_in(reports.readline())
 
-    def _started_pid(self) -> int:
-        line = self._status.readline()
+    def _pid_in(self, line: str) -> int:
         report = json.loads(line) if line else {"error": "the supervisor died"}
         if "error" in report:
             self.end()
@@ -129,9 +128,7 @@ class Supervised:
     def end(self) -> int:
         """End the program with its stop signals, then SIGKILL; the exit code."""
         self.ask_to_end()
-        code = self.wait()
-        self._status.close()
-        return code
+        return self.wait()
 
     def log_end(self, characters_max: int = 3000) -> str:
         """The last lines that the program wrote; empty when it writes to our terminal."""

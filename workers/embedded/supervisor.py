@@ -3,7 +3,7 @@
 It is started as a file of its own (`python -I -S supervisor.py CONTROL STATUS LABEL`), knows only the standard
 library, and sits in a session of its own, where no Ctrl-C and no closed terminal reaches it. CONTROL is the reading
 end of a pipe whose other end only the owner holds: when the owner dies in any way, kill -9 included, the pipe ends
-and the supervisor stops what it started. STATUS is the pipe on which it reports, one JSON object a line.
+and the supervisor stops what it started. On the pipe STATUS it reports the program's pid, or why there is none.
 
 The first line on CONTROL is the order (see `Order`); later lines are `signal N` or `stop`.
 """
@@ -161,7 +161,6 @@ class Supervisor:
             )
         for folder in order["remove"]:
             _remove(Path(folder))
-        self._report(exit=self.exit_code or 0)
 
     def _ask_to_stop(self) -> None:
         self.is_stopping = True
