@@ -1,9 +1,8 @@
-"""Notices: the CloudEvents we send. Facts about documents, runs and exceptions; refusals go back to producers."""
+"""Notices: the CloudEvents we send. Facts about documents and runs; refusals go back to producers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from hashlib import blake2b
 from typing import Final
 
 from domain.canonical import Json
@@ -15,12 +14,9 @@ DOCUMENT_POSTED: Final = "tallyline.document.posted"
 DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
-EXCEPTION_OPENED: Final = "tallyline.exception.opened"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
 #: All types that we send, as the AsyncAPI document lists them.
-TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, EXCEPTION_OPENED, USAGE_REFUSED)
-#: A routing key of AMQP 0-9-1 is a short string.
-ROUTING_KEY_BYTES_MAX: Final = 255
+TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, USAGE_REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +88,6 @@ def run_blocked(run: str, *, legal_entity: str, period: str, blockers: tuple[Blo
     return Notice(RUN_BLOCKED, run, {"legal_entity": legal_entity, "period": period, "blockers": listed})
 
 
-def exception_opened(exception: str, *, step: str, code: str, sentence: str) -> Notice:
-    """That something waits for a person."""
-    return Notice(EXCEPTION_OPENED, exception, {"step": step, "code": code, "sentence": sentence})
-
-
 def usage_refused(refused: Refused, *, source: str | None, event_id: str | None) -> Notice:
     """That an event, or a body in which none could be read, was not taken; for its producer."""
     particulars: dict[str, Json] = {
@@ -108,11 +99,3 @@ def usage_refused(refused: Refused, *, source: str | None, event_id: str | None)
         "event_id": event_id,
     }
     return Notice(USAGE_REFUSED, event_id or "unknown", particulars)
-
-
-def routing_key(source: str) -> str:
-    """The key under which a source's refusals are sent: the source, or a hash of it where that is too long."""
-    encoded = source.encode()
-    if 0 < len(encoded) <= ROUTING_KEY_BYTES_MAX:
-        return source
-    return f"source.{blake2b(encoded, digest_size=16).hexdigest()}"

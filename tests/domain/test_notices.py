@@ -8,12 +8,9 @@ from domain.closing import Facts, blockers
 from domain.documents import Document, Line
 from domain.money import Currency, Money
 from domain.notices import (
-    ROUTING_KEY_BYTES_MAX,
     TYPES,
     document_held,
     document_posted,
-    exception_opened,
-    routing_key,
     run_blocked,
     run_stage_entered,
     usage_refused,
@@ -54,7 +51,6 @@ NOTICES = [
     run_blocked(
         "run-1", legal_entity="tokyo", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))
     ),
-    exception_opened("77", step="rate", code="price_not_found", sentence="no price"),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
 ]
 
@@ -81,7 +77,7 @@ def test_a_credit_note_is_told_as_the_account_sees_it():
 
 
 def test_a_refusal_tells_the_producer_what_to_do():
-    assert NOTICES[5].particulars == {
+    assert NOTICES[4].particulars == {
         "code": "field_missing",
         "field": "data.miles",
         "sentence": "miles is missing",
@@ -90,11 +86,3 @@ def test_a_refusal_tells_the_producer_what_to_do():
         "event_id": "e-1",
     }
     assert usage_refused(REFUSED, source=None, event_id=None).subject == "unknown"
-
-
-@pytest.mark.parametrize("source", ["/airport", "", "x" * 255, "x" * 256, "é" * 200])
-def test_a_routing_key_always_fits(source):
-    key = routing_key(source)
-
-    assert 0 < len(key.encode()) <= ROUTING_KEY_BYTES_MAX
-    assert (key == source) == (0 < len(source.encode()) <= ROUTING_KEY_BYTES_MAX)

@@ -54,6 +54,10 @@ class Month:
         self.receive(batch(*sent))
         self.work("validate", "enrich", "aggregate")
 
+    def receive_refused(self) -> None:
+        """Send one event of a meter that does not exist."""
+        self.receive(batch(event("bad", type="airport.arrival")))
+
     def work(self, *steps: str) -> None:
         """Run what is due of these steps, or of all, and let the tick press on, until nothing moves any more."""
         for _ in range(300):

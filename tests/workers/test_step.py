@@ -333,3 +333,25 @@ def test_a_call_that_ends_without_an_outcome_is_a_failed_attempt(bound, owe, cal
     call(lambda errand: None, ids)
 
     assert bound.rows("select attempts, outcome, lease_until from work") == [(1, "again", None)]
+
+
+def test_of_several_calls_in_one_hint_each_has_its_own_outcome(bound, owe, call):
+    bound.run("insert into erp_connections (id, adapter) values ('books', 'x') on conflict do nothing")
+    ids = owe(*(NewWork("post", f"erp_posting/{n}", "c", connection_id="books") for n in range(3)))
+
+    def body(errand: Errand) -> None:
+        if errand.ready.subject == "erp_posting/0":
+            raise Snooze("the ERP is away", delay_s=60)
+        if errand.ready.subject == "erp_posting/1":
+            raise Rejection("no such customer", code="posting_rejected")
+        with errand.finish():
+            pass
+
+    call(body, ids)
+
+    assert states(bound) == {
+        "erp_posting/0@1": "ready snooze",
+        "erp_posting/1@1": "dead posting_rejected",
+        "erp_posting/2@1": "done done",
+    }
+    assert bound.one("select count(*) from work where lease_until is not null") == 0

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection, text
 
-from domain.notices import Notice
+from domain import validation
+from domain.canonical import Json
+from domain.notices import Notice, usage_refused
 from queues.topology import NOTICES_EXCHANGE, refusal_key
 from queues.work import Ready
 
@@ -81,20 +83,13 @@ def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: dat
     )
 
 
-def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, object]:
-    return {
-        "specversion": "1.0",
-        "id": f"refusal/{each.receipt_id}/{each.position}",
-        "source": SOURCE,
-        "type": "tallyline.usage.refused",
-        "subject": each.refusal.event.get("id"),
-        "time": occurred_at.isoformat(),
-        "datacontenttype": "application/json",
-        "data": {
-            "code": each.refusal.code,
-            "field": each.refusal.field,
-            "sentence": each.refusal.sentence,
-            "event_id": each.refusal.event.get("id"),
-            "source": each.refusal.event.get("source"),
-        },
-    }
+def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, Json]:
+    said = each.refusal
+    refused = validation.Refused(said.code, said.field, said.sentence)
+    notice = usage_refused(refused, source=_word(said.event.get("source")), event_id=_word(said.event.get("id")))
+    return notice.to_event(id=f"refusal/{each.receipt_id}/{each.position}", source=SOURCE, at=occurred_at)
+
+
+def _word(value: object) -> str | None:
+    """What the producer called it, if it is a text at all."""
+    return value if isinstance(value, str) and value else None

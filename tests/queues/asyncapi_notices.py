@@ -1,0 +1,33 @@
+"""One notice of each type, made as the programs make them."""
+
+from datetime import date
+from decimal import Decimal
+
+from domain.closing import Facts, blockers
+from domain.documents import Document, Line
+from domain.money import Money
+from domain.notices import document_held, document_posted, run_blocked, run_stage_entered, usage_refused
+from domain.periods import Days
+from domain.taxation import TaxEvidence
+from domain.validation import Refused
+
+DAY = date(2026, 6, 30)
+EUR = Money.of("12.50", "EUR")
+EVIDENCE = TaxEvidence("table", "DE", "standard", Decimal(0), DAY, "test")
+DOCUMENT = Document(
+    kind="invoice",
+    legal_entity_id="berlin",
+    account_id="acme",
+    currency=EUR.currency,
+    invoice_on=DAY,
+    posting_on=DAY,
+    lines=(Line("calls", Decimal(5), "call", EUR, "revenue", Days(DAY, date(2026, 7, 1)), EVIDENCE),),
+    taxes=(),
+)
+NOTICES = [
+    document_posted(DOCUMENT, number="B-1", external_key="tl-x", erp_number=None),
+    document_held(DOCUMENT, number="B-1", external_key="tl-x"),
+    run_stage_entered("1", legal_entity="berlin", period="2026-06", stage="frozen"),
+    run_blocked("1", legal_entity="berlin", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))),
+    usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
+]
