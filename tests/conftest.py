@@ -11,16 +11,17 @@ import pytest
 
 #: A test that asks for one of these fixtures needs that server, and is marked so.
 _MARKS = {"postgres_url": "postgres", "amqp_url": "rabbitmq", "rabbit_api_url": "rabbitmq", "redis_url": "redis"}
-_SLOW = {"postgres", "rabbitmq", "redis", "fleet", "stack"}
+#: Every test in these folders is fast; elsewhere a fast one says so itself.
+_FAST_FOLDERS = {"domain", "tidy"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the servers they ask for; what asks for none is fast."""
+    """Mark tests by the servers they ask for, and those of the fast folders."""
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in _MARKS:
                 item.add_marker(_MARKS[fixture])
-        if not _SLOW & {mark.name for mark in item.iter_markers()}:
+        if item.path.parent.name in _FAST_FOLDERS:
             item.add_marker("fast")
 
 
