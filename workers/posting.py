@@ -40,6 +40,12 @@ class PostingDiffers(Rejection):
     code = "posting_differs"
 
 
+class ControlTotalsDiffer(Rejection):
+    """The lines and taxes of a document do not add up to the totals that were approved, so it is not sent."""
+
+    code = "control_totals_differ"
+
+
 def deliver(errand: Errand) -> None:
     """Bring one posting as far as it goes now; a `Snooze` or `Rejection` says why it goes no further."""
     with errand.transaction() as unit:
@@ -83,6 +89,9 @@ def _advance(delivery: Delivery) -> None:
 
 
 def _send(delivery: Delivery, draft_ref: str | None) -> None:
+    totals = delivery.asked.totals
+    if delivery.posting.billed != (totals.net.amount, totals.tax.amount, totals.gross.amount):
+        raise ControlTotalsDiffer(f"the lines of {delivery.asked.number} are not what was approved", **delivery.facts)
     require_fit(delivery.asked, delivery.limits)
     with delivery.passage():
         if delivery.erp.period_status(delivery.asked.entry.posting_on) == "closed":

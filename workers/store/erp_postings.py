@@ -18,19 +18,24 @@ _encode = msgspec.json.Encoder(decimal_format="string", order="sorted").encode
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One document on its way into one ERP, as one moment shows it."""
+    """One document on its way into one ERP, as one moment shows it.
+
+    `billed` is net, tax and gross as they were approved; the document is put together from its lines and taxes.
+    """
 
     id: int
     standing: Standing
     erp_ref: str | None
     connection: ErpConnection
     asked: ErpDocument
+    billed: tuple[Decimal, Decimal, Decimal]
 
 
 _LOAD = text("""
 select p.id, p.invoice_id, p.external_key, p.state, p.draft_ref, p.erp_ref, p.not_found,
   coalesce(extract(epoch from p.lease_until - clock_timestamp())::float8, 0) as quiet_s,
-  c.id as connection_id, c.adapter, c.settings, c.per_second, c.concurrency, i.number_text, a.name as account_name
+  c.id as connection_id, c.adapter, c.settings, c.per_second, c.concurrency, i.number_text, i.net, i.tax, i.gross,
+  a.name as account_name
 from erp_postings p join erp_connections c on c.id = p.connection_id
 join invoices i on i.id = p.invoice_id join accounts a on a.id = i.account_id
 where p.id = :id
@@ -52,6 +57,7 @@ def load(conn: Connection, posting_id: int) -> Posting:
             document=invoices.documents(conn, [row.invoice_id])[row.invoice_id],
             entry=journal.entry_of(conn, row.invoice_id),
         ),
+        billed=(row.net, row.tax, row.gross),
     )
 
 

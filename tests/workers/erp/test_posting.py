@@ -475,6 +475,18 @@ def test_a_confirmed_document_that_is_gone_or_another_one_is_an_exception(books,
     assert standing(books, posting)[0] == "confirmed"
 
 
+def test_a_document_whose_lines_are_not_what_was_approved_is_not_sent(books, connected, deliver):
+    erp = connected(Faulty(TwoStepErp()))
+    posting = issue(books)
+    books.run("update invoices set net = net + 0.01, gross = gross + 0.01")
+
+    deliver()
+
+    assert "post" not in erp.calls
+    assert standing(books, posting)[2] == "dead"
+    assert books.rows("select code from exceptions") == [("control_totals_differ",)]
+
+
 @pytest.mark.parametrize("limit", [{"lines_max": 0}, {"amount_decimals_max": 1}])
 def test_what_an_erp_cannot_take_is_not_sent(books, connected, deliver, limit):
     erp = connected(Faulty(TwoStepErp()))
