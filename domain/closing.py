@@ -55,6 +55,7 @@ class Facts:
     approval_missing: int = 0
     postings_unconfirmed: int = 0
     posting_differs: int = 0
+    control_totals_differ: int = 0
     usage_in_flight: int = 0
 
 
@@ -79,6 +80,7 @@ CONDITIONS: Final = (
     Condition("approved", "approval_missing"),
     Condition("posted", "postings_unconfirmed"),
     Condition("reconciled", "posting_differs"),
+    Condition("reconciled", "control_totals_differ"),
     Condition("closed", "usage_does_not_add_up"),
     Condition("closed", "usage_in_flight"),
 )

@@ -6,7 +6,7 @@ from workers.unit import Errand
 
 
 #: Longer than it takes to hand over all notices of one errand; a slower one is repeated, which listeners bear.
-@step("notify", lease_s=120)
+@step("notify", lease_s=30)
 def notify(errand: Errand) -> None:
     """Send the notices of the subject; each is marked when it was taken, so it is sent at least once."""
     tell(errand)

@@ -6,7 +6,7 @@ from workers.unit import Errand
 
 
 #: Longer than the first transaction takes; what the ERP needs is known then, and the lease is set to it.
-@step("post", lease_s=60)
+@step("post", lease_s=20)
 def post(errand: Errand) -> None:
     """Bring the posting as far as it goes now."""
     deliver(errand)

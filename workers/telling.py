@@ -10,7 +10,7 @@ from workers.store.notices import Unsent
 from workers.unit import Errand
 
 #: Notices sent in one errand; the rest is the next revision's.
-NOTICES_MAX: Final = 500
+NOTICES_MAX: Final = 200
 
 
 def tell(errand: Errand) -> None:

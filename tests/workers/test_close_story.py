@@ -9,7 +9,7 @@ import pytest
 from line_bench import batch, event
 
 from domain.closing import OverrideInvalid, StageOutOfOrder
-from workers.store import billing_runs
+from workers.store import billing_runs, run_totals
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
 
@@ -78,6 +78,44 @@ def test_hledger_agrees_with_the_documents(month):
     assert found["liabilities:tax", "USD"] == -(ua_tax + dl_tax)
     assert sum(amount for (account, _), amount in found.items() if account.startswith("revenue")) == -(ua + dl)
     assert sum(found.values()) == 0
+
+
+def test_lines_documents_journal_and_erp_hold_the_same(month):
+    month.use(*MARCH)
+    run = month.bill()
+    take_back(month, "u3")
+    credit = month.bill()
+
+    for each in (run, credit):
+        with engine().begin() as conn:
+            totals = run_totals.of_run(conn, each)
+        assert [total.hop for total in totals] == ["documents", "erp", "journal", "lines"]
+        assert run_totals.differing(totals) == []
+    ((ua, ua_tax), (dl, dl_tax)) = by_hand(3, 3000, 2), by_hand(1, 500, 1)
+    with engine().begin() as conn:
+        erp = next(total for total in run_totals.of_run(conn, run) if total.hop == "erp")
+    assert (erp.documents, erp.net, erp.tax, erp.lines) == (2, ua + dl, ua_tax + dl_tax, 6)
+
+
+def test_a_run_whose_totals_differ_between_hops_is_not_reconciled(month):
+    month.use(*MARCH)
+    run = month.request()
+    with engine().begin() as conn:
+        billing_runs.approve(conn, run, person="bob")
+        billing_runs.press(conn, run)
+    month.work("close")
+    month.work("post")
+    month.bound.run("update erp_postings set read_tax = read_tax + 0.01, read_gross = read_gross + 0.01 where id = 1")
+
+    month.work()
+
+    assert (month.stage(run), month.blockers(run)) == ("posted", {"control_totals_differ": 1})
+    with engine().begin() as conn:
+        assert run_totals.differing(run_totals.of_run(conn, run)) == ["erp USD"]
+        assert run_totals.differing([each for each in run_totals.of_run(conn, run) if each.hop != "journal"]) == [
+            "journal USD",
+            "erp USD",
+        ]
 
 
 def test_each_stage_and_each_document_is_told_once(month):

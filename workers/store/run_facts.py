@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from domain.closing import Facts, Stage
-from workers.store import identity
+from workers.store import identity, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
@@ -73,7 +73,10 @@ def _before_posted(conn: Connection, run: Run) -> Facts:
 
 
 def _before_reconciled(conn: Connection, run: Run) -> Facts:
-    return Facts(posting_differs=conn.execute(_POSTINGS, {"run": run.id}).one().unreconciled)
+    return Facts(
+        posting_differs=conn.execute(_POSTINGS, {"run": run.id}).one().unreconciled,
+        control_totals_differ=len(run_totals.differing(run_totals.of_run(conn, run.id))),
+    )
 
 
 def _before_closed(conn: Connection, run: Run) -> Facts:
