@@ -70,6 +70,7 @@ def environment(kind: str) -> None:
             _stamp_path(name).unlink(missing_ok=True)
         _ensure_venv()
         _install(_requirements(kind))
+        _write_command()
         _stamp_path(kind).write_text(_digest(kind))
         say(f"environment ready in {time.monotonic() - began_at:.1f} s")
 
@@ -163,6 +164,13 @@ def _install(requirements: list[Path]) -> None:
     if uv and _succeeds([uv, "pip", "install", "-q", "--require-hashes", "--python", str(PYTHON), *files], shown=True):
         return
     _run([*_pip(), "install", "-q", "--require-hashes", *files])
+
+
+def _write_command() -> None:
+    """Make `.venv/bin/tallyline` run the code of this checkout, which is not installed."""
+    command = VENV / "bin" / "tallyline"
+    command.write_text(f'#!/bin/sh\nPYTHONPATH="{ROOT}" exec "{PYTHON}" -P -m workers "$@"\n')
+    command.chmod(0o755)
 
 
 def _uv() -> str | None:

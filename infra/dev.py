@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -10,10 +11,10 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import bootstrap
-from bootstrap import PYTHON, ROOT, STATE, VENV
+from infra import bootstrap
+from infra.bootstrap import PYTHON, ROOT, STATE, VENV
 
 EXIT_UNKNOWN_TARGET = 2
 #: What the tools leave in the checkout.
@@ -36,7 +37,7 @@ def test(*words: str) -> NoReturn:
 def up(*words: str) -> NoReturn:
     """Run the fleet of the Procfile with private servers (or those named by TALLYLINE_*_URL)."""
     bootstrap.environment("run")
-    _become("-m", "infra.stack", "--console", "--", str(PYTHON), "-m", "honcho", "start", *words)
+    _become("-m", "infra.stack", "--", str(PYTHON), "-m", "infra.up", *words)
 
 
 def bench(*words: str) -> NoReturn:
@@ -112,6 +113,9 @@ def main() -> int:
     if target is None:
         print(f"no target {name}; there are:", file=sys.stderr)
         help()
+        return EXIT_UNKNOWN_TARGET
+    if words and not inspect.signature(target).parameters:
+        print(f"make {name} takes no ARGS", file=sys.stderr)
         return EXIT_UNKNOWN_TARGET
     bootstrap.prefer_newer_python()
     return target(*words) or 0

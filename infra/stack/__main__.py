@@ -11,7 +11,7 @@ import sys
 from infra.stack.control import Control, ControlFailed
 from infra.stack.household import Household, say
 from infra.stack.providers import SERVER_NAMES, Request, ServersMissing, provided
-from infra.stack.session import Interrupted, Session, console_words
+from infra.stack.session import Interrupted, Session
 from workers.embedded.binaries import PostgresNotFound, server_account
 from workers.embedded.postgres import temporary_folder
 from workers.embedded.supervised import Account, NotStarted
@@ -33,18 +33,16 @@ def main() -> int:
         postgres_options=dict(option.split("=", 1) for option in given.postgres_option),
     )
     with temporary_folder(_account()) as folder:
-        return _run(request, command, household=Household(folder), tells_console=given.console)
+        return _run(request, command, household=Household(folder))
 
 
-def _run(request: Request, command: list[str], *, household: Household, tells_console: bool) -> int:
+def _run(request: Request, command: list[str], *, household: Household) -> int:
     session = Session(household)
     try:
         session.listen()
         provision = provided(request, environment=os.environ, household=household)
         os.environ.update(provision.environment)
         session.start(provision.servers)
-        if tells_console:
-            say(console_words(provision.servers))
         code = session.run(command, provision.servers)
     except Interrupted as interrupt:
         code = 128 + interrupt.number
@@ -74,7 +72,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m infra.stack", description=__doc__)
     parser.add_argument("--only", action="append", choices=SERVER_NAMES, help="this server and no other; repeatable")
     parser.add_argument("--hledger", action="store_true", help="make sure of hledger too")
-    parser.add_argument("--console", action="store_true", help="print where the RabbitMQ console is")
     parser.add_argument("--postgres-option", action="append", default=[], metavar="NAME=VALUE")
     return parser
 

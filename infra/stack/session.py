@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
-from urllib.parse import urlsplit
 
 from infra.stack.control import CONTROL_VARIABLE, ControlSocket
 from infra.stack.household import Household, say
@@ -97,13 +96,3 @@ def _start_and_say(server: Server) -> None:
     began_at = time.monotonic()
     server.start()
     say(f"{server.name} ready in {time.monotonic() - began_at:.1f} s")
-
-
-def console_words(servers: Sequence[Server]) -> str:
-    """Where the RabbitMQ console is and how to log in, for a person."""
-    addresses = [server.environment().get("TALLYLINE_RABBIT_API_URL", "") for server in servers]
-    parts = urlsplit(next((address for address in addresses if address), ""))
-    if not parts.hostname:
-        return "this stack has no RabbitMQ"
-    where = f"{parts.scheme}://{parts.hostname}:{parts.port}"
-    return f"RabbitMQ console: {where}  user {parts.username}  password {parts.password}"

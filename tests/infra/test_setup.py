@@ -236,7 +236,9 @@ def test_every_target_of_make_is_one_of_the_driver_and_the_other_way_round():
 
 
 def test_make_alone_tells_what_there_is():
-    said = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    told = subprocess.run(["make", "-s"], cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    said = told.stdout
 
     assert [line.split()[1] for line in said.splitlines()] == list(dev.TARGETS)
 
@@ -248,6 +250,25 @@ def test_an_unknown_target_is_an_error():
 
     assert said.returncode == 2
     assert "no target fly" in said.stderr
+
+
+def test_a_target_that_takes_no_words_says_so():
+    said = subprocess.run(
+        [sys.executable, "infra/dev.py", "help", "me"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+    assert said.returncode == 2
+    assert "make help takes no ARGS" in said.stderr
+
+
+def test_the_command_of_the_environment_runs_this_checkout(checkout, tool):
+    tool("uv", UV)
+    bootstrap.environment("run")
+    (checkout / "workers.py").write_text("import sys; print('here', sys.argv[1:])")
+
+    said = subprocess.run([checkout / ".venv/bin/tallyline", "a word"], capture_output=True, text=True, check=True)
+
+    assert said.stdout == "here ['a word']\n"
 
 
 def test_clean_leaves_the_data_of_the_embedded_run(checkout, monkeypatch):

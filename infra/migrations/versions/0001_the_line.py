@@ -20,7 +20,9 @@ SQL = Path(__file__).with_suffix(".sql")
 def upgrade() -> None:
     """Create every table, function and grant of the first version."""
     # psycopg reads a percent sign as a parameter as soon as parameters are given; the script has many and none of those
-    op.get_bind().connection.driver_connection.execute(SQL.read_text(encoding="utf-8"))
+    connection = op.get_bind().connection.driver_connection
+    assert connection is not None
+    connection.execute(SQL.read_text(encoding="utf-8"))
 
 
 def downgrade() -> None:
