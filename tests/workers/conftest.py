@@ -16,7 +16,7 @@ from queues.contracts import Delivery
 from queues.settings import settings
 from workers import step
 from workers.store import receipts
-from workers.store.database import engine
+from workers.store.database import engine, forget_engine
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def bound(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bound]
     """Bind this process to the module's database; hints are recorded, not sent."""
     monkeypatch.setenv("TALLYLINE_DATABASE_URL", database_url)
     settings.cache_clear()
-    engine.cache_clear()
+    forget_engine()
     owner = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://", 1))
     bound = Bound(database_url, owner)
 
@@ -33,10 +33,9 @@ def bound(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bound]
 
     monkeypatch.setattr(step.hints, "send", record)
     yield bound
-    engine().dispose()
     owner.dispose()
     settings.cache_clear()
-    engine.cache_clear()
+    forget_engine()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from domain.errors import Rejection, Snooze, Transient
 from queues import hints, work
 from queues.work import NewWork
 from workers import step
-from workers.store.database import engine, make_engine
+from workers.store.database import engine, forget_engine, make_engine
 from workers.unit import Errand, LeaseLost, Unit
 
 Body = Callable[[Unit], None]
@@ -355,3 +355,15 @@ def test_of_several_calls_in_one_hint_each_has_its_own_outcome(bound, owe, call)
         "erp_posting/2@1": "done done",
     }
     assert bound.one("select count(*) from work where lease_until is not null") == 0
+
+
+def test_threads_that_come_first_share_one_engine(bound):
+    forget_engine()
+    found: list[object] = []
+    threads = [threading.Thread(target=lambda: found.append(engine())) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(set(map(id, found))) == 1

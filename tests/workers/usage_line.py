@@ -65,7 +65,7 @@ class Line:
         monkeypatch.setenv("TALLYLINE_DATABASE_URL", url)
         monkeypatch.delenv("TALLYLINE_MODE", raising=False)
         settings.cache_clear()
-        database.engine.cache_clear()
+        database.forget_engine()
         self.owner = database.make_engine(url)
         with self.owner.begin() as conn:
             conn.exec_driver_sql("reset role")
@@ -77,7 +77,7 @@ class Line:
         self.owner.dispose()
         self.engine.dispose()
         settings.cache_clear()
-        database.engine.cache_clear()
+        database.forget_engine()
 
     @property
     def engine(self) -> Engine:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -53,15 +54,31 @@ def make_engine(url: str, *, pool_size: int = 4) -> Engine:
     return engine
 
 
-@cache
+_making = Lock()
+
+
 def engine() -> Engine:
     """The engine of this process; workers fork before they import, so it is never shared."""
+    with _making:  # two threads that both come first must not make two, one of which nobody would dispose
+        return _engine()
+
+
+@cache
+def _engine() -> Engine:
     url = settings().database_url
     if url is None:
         raise DatabaseUrlMissing(
             "no database: set TALLYLINE_DATABASE_URL, or run `tallyline demo` for the embedded one"
         )
     return make_engine(url.get_secret_value(), pool_size=settings().pool_size)
+
+
+def forget_engine() -> None:
+    """Close the connections of this process's engine; the next use makes another, for the settings of then."""
+    with _making:
+        if _engine.cache_info().currsize:
+            _engine().dispose()
+        _engine.cache_clear()
 
 
 @contextmanager
