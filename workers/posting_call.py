@@ -17,7 +17,7 @@ from workers.store.erp_postings import Attempt, Posting, amounts
 from workers.unit import Errand, LeaseLost, Unit
 
 #: A call begins at most this long after its lease was taken, or not at all.
-START_S: Final = 5.0
+START_S: Final = 2.0
 #: How long a call waits for its turn before the posting is due again later.
 TURN_S: Final = 5.0
 

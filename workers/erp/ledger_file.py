@@ -38,11 +38,11 @@ STAGING: Final = ".staging"
 LOCK: Final = ".lock"
 
 #: How long a writer waits for its turn; a writer holds the lock for a few fsyncs.
-LOCK_WAIT_S: Final = 3.0
+LOCK_WAIT_S: Final = 2.0
 LOCK_POLL_S: Final = 0.02
 #: When a full or broken disk is looked at again.
 DISK_REST_S: Final = 60.0
-LIMITS: Final = Limits(key_is_unique=True, call_s=5.0, quiet_s=1.0, lines_max=100_000, amount_decimals_max=28)
+LIMITS: Final = Limits(key_is_unique=True, call_s=3.0, quiet_s=1.0, lines_max=100_000, amount_decimals_max=28)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,35}")
 _MONTH = re.compile(r"\d{4}-\d{2}")
