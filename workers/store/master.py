@@ -1,0 +1,99 @@
+"""Loads master data from one file: parties, prices, meters and mappings; the same file twice changes nothing."""
+
+import getpass
+from collections.abc import Iterator
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+from sqlalchemy import Connection, Engine, text
+
+from queues.work import Hintable
+from workers.store import fence, master_file, parked
+from workers.store.master_contracts import put_versions
+from workers.store.master_file import Document, MasterInvalid, Place, Problem
+from workers.store.master_models import BOOK, HERE, MasterData
+from workers.store.master_parties import put_meters, put_parties, put_sources
+from workers.store.master_rows import Loading, Tally
+from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
+
+__all__ = ["MasterInvalid", "Tally", "load", "read"]
+
+#: Parts of a pydantic location that are no part of the file.
+_TAGS = {BOOK, HERE, "[key]"}
+#: What to do about the errors a typo makes; others say it themselves.
+_FIXES = {
+    "missing": "add it",
+    "extra_forbidden": "remove it, or correct its spelling",
+    "string_type": "write it as text, in quotes",
+    "int_type": "write a whole number, without quotes",
+    "dict_type": "write a mapping of names to values",
+    "list_type": "write a list, each entry after a dash",
+    "decimal_parsing": 'write a decimal text such as "4.5"',
+}
+
+
+def read(file: Path) -> tuple[Document, MasterData]:
+    """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
+    document = master_file.read(file)
+    try:
+        return document, MasterData.model_validate(document.values)
+    except ValidationError as error:
+        raise MasterInvalid(file, _problems(document, error.errors(include_url=False))) from None
+
+
+def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
+    for error in errors:
+        place: Place = tuple(part for part in error["loc"] if part not in _TAGS)
+        sentence = error["msg"].removeprefix("Value error, ")
+        yield document.problem(place, sentence[:1].lower() + sentence[1:], fix=_FIXES.get(error["type"], "correct it"))
+
+
+def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tally, list[Hintable]]:
+    """Load a file as one transaction, then wake what was parked for want of it.
+
+    Returns what was new, changed and there already, and the work that woke, to be hinted. `person` is who publishes,
+    by default the user of this machine. Raises `MasterInvalid`, having loaded nothing.
+    """
+    document, master = read(file)
+    with engine.begin() as conn:
+        loading = Loading(conn, document, master, person or getpass.getuser())
+        put_parties(loading)
+        put_sources(loading)
+        put_meters(loading)
+        fence.take(conn)
+        put_metrics(loading)
+        put_subscriptions(loading)
+        put_versions(loading)
+        put_mappings(loading)
+    if loading.tally.is_unchanged:
+        return loading.tally, []
+    with engine.begin() as conn:
+        return loading.tally, parked.wake(conn, _keys(conn, master), correlation_id=f"master/{file.name}")
+
+
+def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
+    """What usage may have been parked for that this file brings: mappings, contracts, metrics and rules."""
+    mapped = conn.execute(
+        text("""select distinct s.id, g.subject from mappings g join sources s on s.id = g.source_id
+             join subscriptions u on u.id = g.subscription_id
+             where g.superseded_at > now() and (u.ref = any(cast(:refs as text[])) or (s.name, g.subject) in (
+               select * from unnest(cast(:sources as text[]), cast(:subjects as text[]))))
+             order by 1, 2"""),
+        {
+            "sources": [each.source for each in master.mappings],
+            "subjects": [each.subject for each in master.mappings],
+            "refs": list(master.subscriptions),
+        },
+    )
+    keys = [("mapping", parked.mapping_key(row.id, row.subject)) for row in mapped]
+    contracts = conn.execute(
+        text("select id from contracts where ref = any(cast(:refs as text[])) order by id"),
+        {"refs": list(master.contracts)},
+    )
+    keys += [("contract", str(contract_id)) for contract_id in contracts.scalars()]
+    meters = {each.meter for each in master.metrics.values()} | {each.meter for each in master.exclusion_rules.values()}
+    found = conn.execute(
+        text("select id from meters where name = any(cast(:names as text[])) order by id"), {"names": sorted(meters)}
+    )
+    return keys + [("metric", str(meter_id)) for meter_id in found.scalars()]

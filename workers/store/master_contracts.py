@@ -1,0 +1,194 @@
+"""Contract versions with their prices: numbered, published in order, never edited. The caller holds the fence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import text
+
+from domain.canonical import Json, canonical_json
+from domain.periods import EVER
+from domain.prices import PriceInvalid, parse_price, price_json
+from workers.store import master_kinds as kinds
+from workers.store.master_file import Place
+from workers.store.master_models import BookEntry, Version
+from workers.store.master_parties import OPEN_END, instant_of
+from workers.store.master_rows import Loading, Row, ids, put
+from workers.store.master_timelines import CONTRACT_VERSIONS, Kept, Wanted, carry_out, plan
+from workers.store.master_usage import check_end
+
+#: A version's number before the first: what is published must have a higher one than all that is.
+NONE = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Published:
+    """A version that is in the database, in force or not."""
+
+    kept: Kept
+    version: int
+    is_superseded: bool
+    prices: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class _New:
+    wanted: Wanted
+    contract_id: int
+    version: int
+    prices: Mapping[str, Row]
+
+
+def put_versions(loading: Loading) -> None:
+    """Publish the versions that are new, with their prices. Raises `MasterInvalid`."""
+    books = {
+        name: _read_book(loading, ("price_books", name), book) for name, book in loading.master.price_books.items()
+    }
+    loading.check()
+    named = [(("contracts", ref), ref) for ref in loading.master.contracts]
+    contracts = ids(loading, kinds.CONTRACTS, named, name="ref", what="contract")
+    zones = _zones(loading, sorted(contracts.values()))
+    published = _published(loading, sorted(contracts.values()))
+    fresh: list[_New] = []
+    count = 0
+    for ref, contract in loading.master.contracts.items():
+        mine = published.get(contracts[ref], [])
+        for n, version in sorted(enumerate(contract.versions), key=lambda pair: pair[1].version):
+            count += 1
+            place = ("contracts", ref, "versions", n)
+            new = _read_version(
+                loading, place, version, contract_id=contracts[ref], zone=zones[contracts[ref]], books=books
+            )
+            if new is not None and _is_fresh(loading, new, mine):
+                fresh.append(new)
+        _refuse_doubles(loading, ref, [version.version for version in contract.versions])
+    loading.check()
+    _publish(loading, fresh, [each.kept for rows in published.values() for each in rows if not each.is_superseded])
+    loading.tally.add("contract_versions", new=len(fresh), same=count - len(fresh))
+
+
+def _refuse_doubles(loading: Loading, ref: str, numbers: list[int]) -> None:
+    for n, number in enumerate(numbers):
+        if number in numbers[:n]:
+            loading.refuse(("contracts", ref, "versions", n, "version"), "is there twice", fix="give each its number")
+
+
+def _read_book(loading: Loading, place: Place, book: Mapping[str, BookEntry]) -> dict[str, Row]:
+    """The rows of `prices` by metric, without their version; notes a problem for each price that `domain` refuses."""
+    rows: dict[str, Row] = {}
+    for metric, entry in book.items():
+        try:
+            terms: Json = price_json(parse_price(entry.terms))
+        except PriceInvalid as error:
+            loading.refuse_definition((*place, metric, "terms"), error)
+            continue
+        rows[metric] = {"terms": terms, "tax_category": entry.tax_category, "revenue_account": entry.revenue_account}
+    return rows
+
+
+def _read_version(  # noqa: PLR0913 -- what a version is read with
+    loading: Loading,
+    place: Place,
+    version: Version,
+    *,
+    contract_id: int,
+    zone: str,
+    books: Mapping[str, dict[str, Row]],
+) -> _New | None:
+    if isinstance(version.prices, dict):
+        prices = _read_book(loading, (*place, "prices"), version.prices)
+    elif version.prices in books:
+        prices = books[version.prices]
+    else:
+        loading.refuse((*place, "prices"), f"there is no price book {version.prices!r}", fix="correct the name")
+        return None
+    starts_at = instant_of(version.starts, zone, missing=EVER)
+    ends_at = instant_of(version.ends, zone, missing=OPEN_END)
+    if ends_at <= starts_at:
+        loading.refuse((*place, "to"), "is not after `from`", fix="the end is the first day without it")
+        return None
+    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices)
+
+
+def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
+    """Whether the version is not published yet; notes a problem if it is and says something else."""
+    same = next((each for each in published if each.version == new.version), None)
+    if same is None:
+        last = max((each.version for each in published), default=NONE)
+        if new.version < last:
+            fix = f"give it a number above {last}: the last one published counts"
+            loading.refuse((*new.wanted.place, "version"), f"is lower than {last}, which is published", fix=fix)
+        return True
+    add = f"add version {max(each.version for each in published) + 1}; what is published stays as it was"
+    if same.kept.starts_at != new.wanted.starts_at:
+        sentence = f"version {new.version} is published from {same.kept.starts_at.isoformat()}"
+        loading.refuse((*new.wanted.place, "from"), sentence, fix=add)
+    if same.prices != {metric: _comparable(row) for metric, row in new.prices.items()}:
+        loading.refuse((*new.wanted.place, "prices"), f"version {new.version} is published with other prices", fix=add)
+    if not same.is_superseded:
+        check_end(loading, same.kept, new.wanted, [each.kept for each in published if not each.is_superseded])
+    return False
+
+
+def _comparable(row: Mapping[str, object]) -> str:
+    return canonical_json([row["terms"], row["tax_category"], row["revenue_account"]])  # type: ignore[list-item]
+
+
+def _zones(loading: Loading, contracts: list[int]) -> Mapping[int, str]:
+    found = loading.conn.execute(
+        text("""select c.id, e.zone from contracts c join legal_entities e on e.id = c.legal_entity_id
+             where c.id = any(cast(:ids as integer[]))"""),
+        {"ids": contracts},
+    )
+    return {row.id: row.zone for row in found}
+
+
+def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Published]]:
+    found = loading.conn.execute(
+        text("""select v.id, contract_id, version, starts_at, ends_at, superseded_at <= now() as is_superseded,
+               coalesce(p.prices, '{}') as prices
+             from contract_versions v left join lateral (
+               select jsonb_object_agg(m.name, jsonb_build_object('terms', terms, 'tax_category', tax_category,
+                 'revenue_account', revenue_account)) as prices
+               from prices join metrics m on m.id = metric_id where contract_version_id = v.id) p on true
+             where contract_id = any(cast(:ids as integer[])) order by contract_id, version"""),
+        {"ids": contracts},
+    )
+    published: dict[int, list[_Published]] = {}
+    for row in found:
+        kept = Kept(row.id, row.contract_id, row.starts_at, row.ends_at)
+        prices = {metric: _comparable(price) for metric, price in row.prices.items()}
+        published.setdefault(row.contract_id, []).append(_Published(kept, row.version, row.is_superseded, prices))
+    return published
+
+
+def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
+    planned = plan(loading, in_force, [new.wanted for new in fresh])
+    loading.check()
+    carry_out(loading, CONTRACT_VERSIONS, planned)
+    ends: list[datetime] = [planned.ends.get(-n, new.wanted.ends_at) for n, new in enumerate(fresh, start=1)]
+    rows = loading.conn.execute(
+        text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, recorded_by)
+             select contract_id, version, starts_at, ends_at,
+               case when is_superseded then now() else '9999-12-31 00:00:00+00' end, :person
+             from unnest(cast(:contracts as integer[]), cast(:versions as integer[]), cast(:starts as timestamptz[]),
+               cast(:ends as timestamptz[]), cast(:superseded as boolean[]))
+               as t (contract_id, version, starts_at, ends_at, is_superseded)
+             order by contract_id, version returning id, contract_id, version"""),
+        {
+            "person": loading.person,
+            "contracts": [new.contract_id for new in fresh],
+            "versions": [new.version for new in fresh],
+            "starts": [new.wanted.starts_at for new in fresh],
+            "ends": ends,
+            "superseded": [-n in planned.superseded for n in range(1, len(fresh) + 1)],
+        },
+    )
+    made = {(row.contract_id, row.version): row.id for row in rows}
+    named = [((*new.wanted.place, "prices", metric), metric) for new in fresh for metric in new.prices]
+    metrics = ids(loading, kinds.METRICS, named, name="name", what="metric")
+    put(loading, kinds.PRICES, {
+        (*new.wanted.place, "prices", metric): {
+            "contract_version_id": made[new.contract_id, new.version], "metric_id": metrics[metric], **price,
+        } for new in fresh for metric, price in new.prices.items()
+    })  # fmt: skip

@@ -1,0 +1,89 @@
+"""The tables of master data: what names a row, what of it never changes, and what may."""
+
+from typing import Final
+
+from workers.store.master_rows import Kind
+
+_VERSIONED: Final = "add a version with the next number; what is published stays as it was"
+
+CONNECTIONS: Final = Kind(
+    "erp_connections",
+    {"id": "text"},
+    {"adapter": "text"},
+    {"settings": "jsonb", "per_second": "numeric", "concurrency": "integer"},
+    "give the connection to the other ERP another name",
+)
+LEGAL_ENTITIES: Final = Kind(
+    "legal_entities",
+    {"id": "text"},
+    {"currency": "text", "zone": "text", "jurisdiction": "text"},
+    {
+        "name": "text",
+        "connection_id": "text",
+        "receivable_account": "text",
+        "tax_account": "text",
+        "tax_accounts": "jsonb",
+    },
+    "its books rest on that; add another legal entity",
+)
+CYCLES: Final = Kind(
+    "billing_cycles",
+    {"legal_entity_id": "text", "name": "text"},
+    {"zone": "text"},
+    why_fixed="its periods are made; add another cycle",
+)
+ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text"})
+CONTRACTS: Final = Kind(
+    "contracts",
+    {"ref": "text"},
+    {"account_id": "text", "legal_entity_id": "text", "currency": "text"},
+    why_fixed="a contract keeps its parties and currency; add another contract",
+)
+SUBSCRIPTIONS: Final = Kind(
+    "subscriptions",
+    {"ref": "text"},
+    {"contract_id": "integer", "cycle_id": "integer", "starts_at": "timestamptz"},
+    {"ends_at": "timestamptz"},
+    "usage is attributed by that; add another subscription",
+)
+SOURCES: Final = Kind("sources", {"name": "text"}, free={"owner": "text", "quota_per_hour": "bigint"})
+METERS: Final = Kind("meters", {"name": "text"}, free={"owner": "text"})
+METER_VERSIONS: Final = Kind(
+    "meter_versions",
+    {"meter_id": "integer", "version": "integer"},
+    {"dataschema": "text", "fields": "jsonb", "max_age_days": "integer", "starts_at": "timestamptz"},
+    why_fixed=_VERSIONED,
+)
+METRICS: Final = Kind(
+    "metrics",
+    {"name": "text"},
+    {
+        "meter_id": "integer",
+        "aggregation": "text",
+        "property": "text",
+        "requires": "text[]",
+        "dimensions": "text[]",
+        "unit": "text",
+    },
+    why_fixed="quantities rest on that; add another metric",
+)
+EXCLUSION_RULES: Final = Kind(
+    "exclusion_rules",
+    {"name": "text"},
+    {"meter_id": "integer", "metric_id": "integer", "conditions": "jsonb", "starts_at": "timestamptz"},
+    {"reason": "text", "ends_at": "timestamptz"},
+    "end this rule with `to` and add another",
+)
+TAX_RATES: Final = Kind(
+    "tax_rates",
+    {"jurisdiction": "text", "category": "text", "starts_on": "date"},
+    {"rate": "numeric", "source": "text"},
+    {"ends_on": "date"},
+    "documents rest on that; end it with `to` and add the new rate from the next day",
+)
+PRICES: Final = Kind(
+    "prices",
+    {"contract_version_id": "integer", "metric_id": "integer"},
+    {"terms": "jsonb", "tax_category": "text", "revenue_account": "text"},
+    why_fixed=_VERSIONED,
+)

@@ -1,0 +1,219 @@
+"""What a master data file may hold: names, references by name, and definitions that `domain` reads."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+)
+
+Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
+Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
+Subject = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Number = Annotated[int, Field(ge=1)]
+#: The legal entity and the cycle's name: `pony/month`.
+CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
+
+DATE_LENGTH = len("2013-01-31")
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is no date") from None
+
+
+def _when(value: object) -> object:
+    """A day, which its reader turns into the first instant of it in a zone, or an instant with its offset."""
+    if not isinstance(value, str) or len(value) <= DATE_LENGTH:
+        return _day(value)
+    try:
+        instant = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("is neither a date nor an instant") from None
+    if instant.tzinfo is None:
+        raise ValueError("is an instant without an offset")
+    return instant.astimezone(UTC)
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+When = Annotated[date | datetime, BeforeValidator(_when)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Connection(_Part):
+    """A way into one ERP; secrets are named in `settings` and read from the environment."""
+
+    adapter: Ref
+    settings: dict[str, Any] = {}
+    per_second: Decimal = Field(default=Decimal(10), gt=0, strict=False)
+    concurrency: Number = 1
+
+
+class LegalEntity(_Part):
+    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
+
+    name: Name
+    currency: Code
+    zone: Name
+    jurisdiction: Ref
+    connection: Slug
+    receivable_account: Name = "assets:receivable"
+    tax_account: Name = "liabilities:tax"
+    tax_accounts: dict[Ref, Name] = {}
+
+
+class Cycle(_Part):
+    """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
+
+    zone: Name | None = None
+
+
+class Account(_Part):
+    """Who pays."""
+
+    name: Name
+
+
+class BookEntry(_Part):
+    """The price of one metric with its tax category and revenue account; `terms` are those of a price model."""
+
+    terms: dict[str, Any]
+    tax_category: Ref
+    revenue_account: Name
+
+
+BOOK, HERE = "a price book", "prices"
+Prices = Annotated[
+    Annotated[Ref, Tag(BOOK)] | Annotated[dict[Ref, BookEntry], Tag(HERE)],
+    Discriminator(lambda value: HERE if isinstance(value, dict) else BOOK),
+]
+
+
+class Version(_Part):
+    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric."""
+
+    version: Number
+    starts: When = Field(alias="from")
+    ends: When | None = Field(default=None, alias="to")
+    prices: Prices
+
+
+class Contract(_Part):
+    """What was agreed between an account and a legal entity."""
+
+    account: Ref
+    legal_entity: Slug
+    currency: Code
+    versions: list[Version] = []
+
+
+class Subscription(_Part):
+    """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
+
+    contract: Ref
+    cycle: CycleName
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class Source(_Part):
+    """An upstream system by the name its events carry, and the broker users that may claim it."""
+
+    owner: Name
+    users: list[Ref] = []
+    quota_per_hour: Number | None = None
+
+
+class MeterVersion(_Part):
+    """What the data of an event must hold from an instant on, for one `dataschema`; `fields` are read by `domain`."""
+
+    version: Number
+    dataschema: str = Field(default="", max_length=1_024)
+    fields: list[dict[str, Any]]
+    max_age_days: int = Field(default=400, ge=1, le=36_525)
+    starts: When | None = Field(default=None, alias="from")
+
+
+class Meter(_Part):
+    """What an upstream system reports, by the type its events carry."""
+
+    owner: Name
+    versions: list[MeterVersion] = []
+
+
+class Metric(_Part):
+    """A rule that turns a meter's events into one quantity; read by `domain`."""
+
+    meter: Name
+    aggregation: Ref
+    unit: Ref
+    property: Ref | None = None
+    requires: list[Ref] = []
+    dimensions: list[Ref] = []
+
+
+class ExclusionRule(_Part):
+    """Usage that is never billed, for a reason; of every metric of the meter unless one is named. Read by `domain`."""
+
+    meter: Name
+    metric: Ref | None = None
+    conditions: list[dict[str, Any]]
+    reason: Text
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class Mapping(_Part):
+    """That the usage a source reports of a subject belongs to a subscription."""
+
+    source: Name
+    subject: Subject
+    subscription: Ref
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class TaxRate(_Part):
+    """Percent of a tax category in a jurisdiction from a day on, and where that is written."""
+
+    jurisdiction: Ref
+    category: Ref
+    rate: Decimal = Field(ge=0, strict=False)
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+    source: Name
+
+
+class MasterData(_Part):
+    """A whole file; every section may be left out, and may name what an earlier file has loaded."""
+
+    connections: dict[Slug, Connection] = {}
+    legal_entities: dict[Slug, LegalEntity] = {}
+    cycles: dict[CycleName, Cycle] = {}
+    accounts: dict[Ref, Account] = {}
+    price_books: dict[Ref, dict[Ref, BookEntry]] = {}
+    contracts: dict[Ref, Contract] = {}
+    subscriptions: dict[Ref, Subscription] = {}
+    sources: dict[Name, Source] = {}
+    meters: dict[Name, Meter] = {}
+    metrics: dict[Ref, Metric] = {}
+    exclusion_rules: dict[Ref, ExclusionRule] = {}
+    mappings: list[Mapping] = []
+    tax_rates: list[TaxRate] = []

@@ -1,0 +1,240 @@
+"""What enrich decides by: metrics, exclusion rules, subscriptions and mappings. The caller holds the fence."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import text
+
+from domain.definitions import DefinitionInvalid
+from domain.enrichment import ExclusionRuleInvalid, parse_exclusion_rule
+from domain.metrics import Metric, parse_metric
+from domain.periods import EVER
+from domain.validation import MeterInvalid, check_metric
+from workers.store import master_kinds as kinds
+from workers.store import register
+from workers.store.master_file import Place
+from workers.store.master_models import Mapping as MappingEntry
+from workers.store.master_parties import OPEN_END, instant_of, instant_text
+from workers.store.master_rows import Loading, Row, ids, put
+from workers.store.master_timelines import (
+    MAPPINGS,
+    Kept,
+    Wanted,
+    carry_out,
+    plan,
+    refuse_if_used,
+)
+
+
+def put_metrics(loading: Loading) -> None:
+    """Put metrics, read by `domain`, and the exclusion rules. Raises `MasterInvalid`."""
+    metrics = loading.master.metrics
+    named = [(("metrics", name, "meter"), each.meter) for name, each in metrics.items()]
+    meters = ids(loading, kinds.METERS, named, name="name", what="meter")
+    rows: dict[Place, Row] = {}
+    for name, each in metrics.items():
+        fields = {"name": name, **each.model_dump()}
+        try:
+            _check_fed(loading, parse_metric(fields))
+        except DefinitionInvalid as error:
+            loading.refuse_definition(("metrics", name), error)
+        rows["metrics", name] = {**fields, "meter_id": meters[each.meter]}
+    loading.check()
+    put(loading, kinds.METRICS, {place: {c: row[c] for c in kinds.METRICS.columns} for place, row in rows.items()})
+    _put_exclusion_rules(loading)
+
+
+def _check_fed(loading: Loading, metric: Metric) -> None:
+    """Refuse a metric that a version of its meter cannot feed."""
+    for version in register.load(loading.conn, sources=(), meters={metric.meter}).meters.get(metric.meter, ()):
+        try:
+            check_metric(metric, version)
+        except MeterInvalid as error:
+            sentence = error.sentence.removeprefix("fields: ")
+            loading.refuse(
+                ("metrics", metric.name), f"version {version.version} of its meter's fields {sentence}", fix=error.fix
+            )
+
+
+def _put_exclusion_rules(loading: Loading) -> None:
+    rules = loading.master.exclusion_rules
+    meters = ids(
+        loading, kinds.METERS, [(("exclusion_rules", name, "meter"), each.meter) for name, each in rules.items()],
+        name="name", what="meter",
+    )  # fmt: skip
+    metrics = ids(
+        loading, kinds.METRICS,
+        [(("exclusion_rules", name, "metric"), each.metric) for name, each in rules.items() if each.metric],
+        name="name", what="metric",
+    )  # fmt: skip
+    for name, each in rules.items():
+        try:
+            parse_exclusion_rule({"name": name, **each.model_dump(exclude={"starts", "ends"})})
+        except ExclusionRuleInvalid as error:
+            loading.refuse_definition(("exclusion_rules", name), error)
+    loading.check()
+    put(loading, kinds.EXCLUSION_RULES, {
+        ("exclusion_rules", name): {
+            "name": name, "meter_id": meters[each.meter], "metric_id": metrics[each.metric] if each.metric else None,
+            "conditions": each.conditions,
+            "reason": each.reason,
+            "starts_at": instant_text(each.starts, "UTC", missing=EVER),
+            "ends_at": instant_text(each.ends, "UTC", missing=OPEN_END),
+        } for name, each in rules.items()
+    })  # fmt: skip
+
+
+def put_subscriptions(loading: Loading) -> None:
+    """Put subscriptions; one may end earlier as long as no later usage is attributed to it. Raises `MasterInvalid`."""
+    subscriptions = loading.master.subscriptions
+    named = [(("subscriptions", ref, "contract"), each.contract) for ref, each in subscriptions.items()]
+    contracts = ids(loading, kinds.CONTRACTS, named, name="ref", what="contract")
+    cycles = _cycles(loading)
+    zones: dict[int, str] = {row.id: row.zone for row in loading.conn.execute(
+        text("""select c.id, e.zone from contracts c join legal_entities e on e.id = c.legal_entity_id
+             where c.id = any(cast(:ids as integer[]))"""), {"ids": sorted(contracts.values())},
+    )}  # fmt: skip
+    rows: dict[Place, Row] = {}
+    for ref, each in subscriptions.items():
+        zone = zones[contracts[each.contract]]
+        rows["subscriptions", ref] = {
+            "ref": ref, "contract_id": contracts[each.contract], "cycle_id": cycles[each.cycle],
+            "starts_at": instant_text(each.starts, zone, missing=EVER),
+            "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
+        }  # fmt: skip
+    _refuse_lost_usage(loading, rows)
+    put(loading, kinds.SUBSCRIPTIONS, rows)
+
+
+def _cycles(loading: Loading) -> Mapping[str, int]:
+    named = {("subscriptions", ref, "cycle"): each.cycle for ref, each in loading.master.subscriptions.items()}
+    found = loading.conn.execute(
+        text("""select id, legal_entity_id || '/' || name as name from billing_cycles
+             where legal_entity_id || '/' || name = any(cast(:names as text[]))"""),
+        {"names": sorted(set(named.values()))},
+    )
+    cycles: dict[str, int] = {row.name: row.id for row in found}
+    for place, name in named.items():
+        if name not in cycles:
+            loading.refuse(place, f"there is no cycle {name!r}", fix="correct the name, or add the cycle")
+    loading.check()
+    return cycles
+
+
+def _refuse_lost_usage(loading: Loading, rows: Mapping[Place, Row]) -> None:
+    """Raise `MasterInvalid` where a subscription would end before usage that is attributed to it."""
+    places = {str(row["ref"]): place for place, row in rows.items()}
+    shorter = loading.conn.execute(
+        text("""select s.id, s.ref, cast(n.ends_at as timestamptz) as ends_at
+             from (select id, ref, starts_at, ends_at from subscriptions) s
+             join unnest(cast(:refs as text[]), cast(:ends as text[])) as n (ref, ends_at) using (ref)
+             where cast(n.ends_at as timestamptz) < s.ends_at"""),
+        {"refs": list(places), "ends": [str(rows[place]["ends_at"]) for place in places.values()]},
+    )
+    lost = {row.id: (row.ends_at, (*places[row.ref], "to")) for row in shorter}
+    refuse_if_used(loading, "subscription_id", lost)
+
+
+def put_mappings(loading: Loading) -> None:
+    """Publish mappings, each over what it covers of those of its source and subject. Raises `MasterInvalid`."""
+    entries = loading.master.mappings
+    named = [(("mappings", n, "source"), each.source) for n, each in enumerate(entries)]
+    sources = ids(loading, kinds.SOURCES, named, name="name", what="source")
+    named = [(("mappings", n, "subscription"), each.subscription) for n, each in enumerate(entries)]
+    targets = ids(loading, kinds.SUBSCRIPTIONS, named, name="ref", what="subscription")
+    zones = _zones(loading, sorted(set(targets.values())))
+    wanted = [
+        _wanted(n, each, source_id=sources[each.source], zone=zones[targets[each.subscription]])
+        for n, each in enumerate(entries)
+    ]
+    _refuse_doubles(loading, wanted)
+    kept, known = _kept_mappings(loading, wanted)
+    order = sorted(range(len(wanted)), key=lambda n: wanted[n].starts_at)
+    fresh = []
+    for n in order:
+        same = known.get((wanted[n].key, wanted[n].starts_at, targets[entries[n].subscription]))
+        if same is None:
+            fresh.append(n)
+        else:
+            check_end(loading, same, wanted[n], kept)
+    loading.check()
+    planned = plan(loading, kept, [wanted[n] for n in fresh])
+    loading.check()
+    carry_out(loading, MAPPINGS, planned)
+    rows = [(wanted[n], targets[entries[n].subscription], planned.ends.get(-i)) for i, n in enumerate(fresh, start=1)]
+    _insert_mappings(loading, rows)
+    loading.tally.add("mappings", new=len(fresh), same=len(wanted) - len(fresh))
+
+
+def check_end(loading: Loading, same: Kept, wanted: Wanted, kept: list[Kept]) -> None:
+    """Note a problem if a known row would have to last longer, or shorter, than it was published for.
+
+    That it ends where a later row starts is what publishing did, and no difference.
+    """
+    if wanted.ends_at == same.ends_at:
+        return
+    if any(row.key == same.key and row.starts_at == same.ends_at for row in kept) and same.ends_at < wanted.ends_at:
+        return
+    loading.refuse(
+        (*wanted.place, "to"), f"is kept as ending at {same.ends_at.isoformat()}",
+        fix="publish what follows as an entry of its own, from the instant on at which it changes",
+    )  # fmt: skip
+
+
+def _zones(loading: Loading, subscriptions: list[int]) -> Mapping[int, str]:
+    found = loading.conn.execute(
+        text("""select s.id, e.zone from subscriptions s join contracts c on c.id = s.contract_id
+             join legal_entities e on e.id = c.legal_entity_id where s.id = any(cast(:ids as integer[]))"""),
+        {"ids": subscriptions},
+    )
+    return {row.id: row.zone for row in found}
+
+
+def _wanted(n: int, entry: MappingEntry, *, source_id: int, zone: str) -> Wanted:
+    starts_at = instant_of(entry.starts, zone, missing=EVER)
+    return Wanted(
+        ("mappings", n), (source_id, entry.subject), starts_at, instant_of(entry.ends, zone, missing=OPEN_END)
+    )
+
+
+def _refuse_doubles(loading: Loading, wanted: list[Wanted]) -> None:
+    seen: dict[tuple[object, datetime], Place] = {}
+    for each in wanted:
+        if each.ends_at <= each.starts_at:
+            loading.refuse((*each.place, "to"), "is not after `from`", fix="the end is the first instant without it")
+        if seen.setdefault((each.key, each.starts_at), each.place) != each.place:
+            loading.refuse(each.place, "maps a source and subject a second time from the same instant", fix="keep one")
+    loading.check()
+
+
+def _kept_mappings(loading: Loading, wanted: list[Wanted]) -> tuple[list[Kept], dict[object, Kept]]:
+    """The mappings in force for the sources and subjects, and the same by what makes an entry known."""
+    keys = sorted({each.key for each in wanted})  # type: ignore[type-var]
+    found = loading.conn.execute(
+        text("""select id, source_id, subject, subscription_id, starts_at, ends_at from mappings
+             where superseded_at > now() and (source_id, subject) in (
+               select * from unnest(cast(:sources as integer[]), cast(:subjects as text[]))) order by id"""),
+        {"sources": [key[0] for key in keys], "subjects": [key[1] for key in keys]},  # type: ignore[index]
+    ).all()
+    kept = [Kept(row.id, (row.source_id, row.subject), row.starts_at, row.ends_at) for row in found]
+    known: dict[object, Kept] = {
+        (each.key, each.starts_at, row.subscription_id): each for each, row in zip(kept, found, strict=True)
+    }
+    return kept, known
+
+
+def _insert_mappings(loading: Loading, rows: list[tuple[Wanted, int, datetime | None]]) -> None:
+    loading.conn.execute(
+        text("""insert into mappings (source_id, subject, subscription_id, starts_at, ends_at, recorded_by)
+             select *, :person from unnest(cast(:sources as integer[]), cast(:subjects as text[]),
+               cast(:subscriptions as integer[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
+             order by 1, 2, 4"""),
+        {
+            "person": loading.person,
+            "sources": [each.key[0] for each, _, _ in rows],  # type: ignore[index]
+            "subjects": [each.key[1] for each, _, _ in rows],  # type: ignore[index]
+            "subscriptions": [subscription for _, subscription, _ in rows],
+            "starts": [each.starts_at for each, _, _ in rows],
+            "ends": [ends_at or each.ends_at for each, _, ends_at in rows],
+        },
+    )
