@@ -3,6 +3,8 @@
 import base64
 import json
 from collections.abc import Mapping
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, Request
@@ -55,6 +57,15 @@ class RabbitApi:
         nodes = self._list("GET", "/nodes")
         return [node["name"] for node in nodes if node.get("mem_alarm") or node.get("disk_free_alarm")]
 
+    def users(self) -> list[str]:
+        """The names of all users."""
+        return [user["name"] for user in self._list("GET", "/users")]
+
+    def clock(self) -> datetime:
+        """What the clock of RabbitMQ's host shows, in whole seconds."""
+        _, date = self._open("GET", "/whoami", None)
+        return parsedate_to_datetime(date)
+
     def peek(self, queue: str, *, bodies_max: int = 10) -> list[dict[str, Any]]:
         """The first bodies of a queue with their properties, put back; other readers do not see them meanwhile."""
         question = {"count": bodies_max, "ackmode": "ack_requeue_true", "encoding": "auto"}
@@ -99,17 +110,22 @@ class RabbitApi:
         return answer
 
     def _ask(self, method: str, path: str, content: object = None) -> Any:  # noqa: ANN401 - JSON of any shape
+        text, _ = self._open(method, path, content)
+        return json.loads(text) if text else None
+
+    def _open(self, method: str, path: str, content: object) -> tuple[bytes, str]:
+        """The body of an answer and its `Date`. Raises `RabbitApiFailed`."""
         headers = {"Authorization": self._authorization, "Content-Type": "application/json"}
         body = None if content is None else json.dumps(content).encode()
         request = Request(self._root + path, data=body, headers=headers, method=method)  # noqa: S310 - HTTP handlers only
         try:
             with self._opener.open(request, timeout=ANSWER_S_MAX) as response:
-                status, text = response.status, response.read()
+                status, text, date = response.status, response.read(), response.headers["Date"]
         except OSError as error:
             raise RabbitApiFailed(f"{method} {path}: {error}") from error
         if status >= _HTTP_ERROR_MIN:
             raise RabbitApiFailed(f"{method} {path}: {status} {text.decode(errors='replace')}", status=status)
-        return json.loads(text) if text else None
+        return text, date
 
 
 def _path(name: str) -> str:

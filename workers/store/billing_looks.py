@@ -1,0 +1,126 @@
+"""Looks at a billing run for people: which period is meant, how far it is, its drafts and documents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import Connection, text
+
+from domain.closing import Blocker, Stage
+from domain.periods import MonthlyCycle, first_instant
+from workers.store import billing_runs, periods
+
+#: The blocker that stands for a person who has not approved yet.
+APPROVAL = "approval_missing"
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """A billing period of a legal entity's cycle."""
+
+    id: int
+    legal_entity_id: str
+    cycle: str
+    starts_on: date
+    ends_on: date
+    lot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """A run's drafts or documents of one kind, state and currency: how many, and their sums."""
+
+    kind: str
+    state: str
+    currency: str
+    count: int
+    net: Decimal
+    tax: Decimal
+    gross: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far a run is: its stage, what is in its way, its documents, and whether a step still works on it."""
+
+    run_id: int
+    stage: Stage
+    lot: int
+    blockers: Sequence[Blocker]
+    documents: Sequence[Documents]
+    approved_by: str | None
+    is_moving: bool
+
+    @property
+    def blockers_before_approval(self) -> Sequence[Blocker]:
+        """What is in the way apart from the approval itself, which a person gives."""
+        return [each for each in self.blockers if each.code != APPROVAL]
+
+
+def cycles(conn: Connection, legal_entity_id: str) -> Mapping[str, int]:
+    """The cycles of a legal entity by name; empty if there is no such legal entity."""
+    found = conn.execute(
+        text("select name, id from billing_cycles where legal_entity_id = :id order by name"), {"id": legal_entity_id}
+    )
+    return {row.name: row.id for row in found}
+
+
+def period(conn: Connection, cycle_id: int, first_on: date) -> Period | None:
+    """The period of the cycle that begins on that day, made if no usage has made it yet; None if none begins then."""
+    zone = conn.execute(text("select zone from billing_cycles where id = :id"), {"id": cycle_id}).scalar_one()
+    starts_at = first_instant(first_on, zone)
+    if MonthlyCycle(zone).period_at(starts_at).days.first_on != first_on:
+        return None
+    periods.ensure(conn, cycle_id, starts_at, starts_at)
+    row = conn.execute(
+        text("""select p.id, c.legal_entity_id, c.name as cycle, p.starts_on, p.ends_on, p.lot
+             from billing_periods p join billing_cycles c on c.id = p.cycle_id
+             where p.cycle_id = :cycle and p.starts_on = :on"""),
+        {"cycle": cycle_id, "on": first_on},
+    ).one()
+    return Period(*row)
+
+
+def last_run(conn: Connection, period_id: int) -> int | None:
+    """The newest run of a period, or None."""
+    found = conn.execute(
+        text("select id from billing_runs where billing_period_id = :id order by lot desc limit 1"), {"id": period_id}
+    )
+    return found.scalar_one_or_none()
+
+
+def has_new_usage(conn: Connection, period: Period) -> bool:
+    """Whether usage has come into the period's open lot, or is on its way to it."""
+    found = conn.execute(
+        text("""select exists (select from aggregates where billing_period_id = :id and lot >= :lot)
+             or exists (select from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is null
+               where a.billing_period_id = :id)"""),
+        {"id": period.id, "lot": period.lot},
+    )
+    return bool(found.scalar_one())
+
+
+_DOCUMENTS = text("""
+select kind, state, currency, count(*) as count, coalesce(sum(net), 0), coalesce(sum(tax), 0), coalesce(sum(gross), 0)
+from invoices where billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
+""")
+#: The step `close` has a row, another step owes the run something, or the next tick presses it on.
+_MOVING = text("""
+select exists (select from work where close_id = :run and state = 'ready')
+""")
+
+
+def standing(conn: Connection, run_id: int) -> Standing:
+    """How far the run is now; the caller ends the transaction, which holds no run for long."""
+    row = conn.execute(text("select stage, lot, approved_by from billing_runs where id = :id"), {"id": run_id}).one()
+    is_owed = bool(conn.execute(_MOVING, {"run": run_id}).scalar_one())
+    return Standing(
+        run_id=run_id,
+        stage=row.stage,
+        lot=row.lot,
+        blockers=billing_runs.blockers_of(conn, run_id),
+        documents=[Documents(*each) for each in conn.execute(_DOCUMENTS, {"run": run_id})],
+        approved_by=row.approved_by,
+        is_moving=is_owed or run_id in billing_runs.idle(conn),
+    )
