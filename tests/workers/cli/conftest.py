@@ -1,0 +1,57 @@
+"""The command line on a database of its own, as an operator runs it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from operator_bench import DEMO, Operator
+
+from workers.cli.reach import forget
+
+
+@contextmanager
+def at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    monkeypatch.setenv("TALLYLINE_DATABASE_URL", url)
+    monkeypatch.delenv("TALLYLINE_MODE", raising=False)
+    forget()
+    made = Operator(url)
+    try:
+        yield made
+    finally:
+        made.owner.dispose()
+        forget()
+
+
+@pytest.fixture
+def operator(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """The commands on a new database, embedded: this process does the work."""
+    with at(new_database(), monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def bystander(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+    """The commands on a database that all tests of the module share: for what is refused and leaves nothing."""
+    with at(database_url, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def airports(operator: Operator) -> Operator:
+    """The commands on a database with the demo's master data."""
+    assert operator("master", "load", DEMO / "master.yaml").code == 0
+    return operator
+
+
+@pytest.fixture
+def lines(tmp_path: Path) -> Callable[..., Path]:
+    """Writes events as a file of JSON Lines."""
+
+    def write(*events: object, name: str = "events.jsonl") -> Path:
+        file = tmp_path / name
+        file.write_text("\n".join(each if isinstance(each, str) else json.dumps(each) for each in events) + "\n")
+        return file
+
+    return write

@@ -1,0 +1,345 @@
+"""Master data from one file: checked with line and field, loaded as one, and the same file twice changes nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from operator_bench import DEMO
+
+SMALL = """
+connections:
+  books: {adapter: ledger-file}
+legal_entities:
+  us: {name: Us, currency: USD, zone: America/New_York, jurisdiction: us-ny, connection: books}
+cycles:
+  us/month: {}
+accounts:
+  A: {name: Account A}
+price_books:
+  plain:
+    calls: {terms: {model: per_unit, unit_amount: "0.25"}, tax_category: service, revenue_account: revenue}
+contracts:
+  C-1: {account: A, legal_entity: us, currency: USD, versions: [{version: 1, from: 2026-01-01, prices: plain}]}
+subscriptions:
+  S-1: {contract: C-1, cycle: us/month}
+  S-2: {contract: C-1, cycle: us/month}
+sources:
+  /phones: {owner: operations, users: [phones]}
+meters:
+  call.ended: {owner: operations, versions: [{version: 1, fields: [{name: minutes, kind: decimal}]}]}
+metrics:
+  calls: {meter: call.ended, aggregation: count, unit: call}
+exclusion_rules:
+  tests: {meter: call.ended, conditions: [{property: minutes, op: equals, value: "0"}], reason: no call was made}
+mappings:
+  - {source: /phones, subject: k1, subscription: S-1}
+tax_rates:
+  - {jurisdiction: us-ny, category: service, rate: "8.875", from: 2026-01-01, source: the state}
+"""
+
+
+@pytest.fixture
+def load(operator, tmp_path):
+    def run(content: str, name: str = "master.yaml"):
+        file = tmp_path / name
+        file.write_text(content)
+        return operator("master", "load", file)
+
+    return run
+
+
+def changed(old: str, new: str) -> str:
+    assert old in SMALL, old
+    return SMALL.replace(old, new)
+
+
+def line_of(content: str, words: str) -> int:
+    return next(n for n, line in enumerate(content.splitlines(), start=1) if words in line)
+
+
+def test_the_demo_file_loads_and_the_second_time_nothing_changes(operator):
+    first = operator.json("master", "load", DEMO / "master.yaml")
+    before = operator.rows("select relname, n_tup_ins + n_tup_upd from pg_stat_user_tables where relname = 'mappings'")
+    second = operator.json("master", "load", DEMO / "master.yaml")
+
+    assert first["new"]["accounts"] == 16
+    assert first["new"]["contracts"] == first["new"]["subscriptions"] == 25
+    assert (second["new"], second["changed"]) == ({}, {})
+    assert second["same"] == {name: n for name, n in first["new"].items() if name != "prices"}
+    assert operator.rows("select count(*) from prices") == [(75,)]
+    assert before is not None
+
+
+def test_a_date_is_the_first_instant_of_that_day_in_the_legal_entitys_zone(load, operator):
+    load(SMALL)
+
+    assert operator.one("select starts_at::text from contract_versions") == "2026-01-01 05:00:00+00"
+
+
+def test_json_is_read_as_well(load, operator):
+    content = json.dumps({"accounts": {"A": {"name": "Account A"}}})
+
+    assert load(content, "master.json").code == 0
+    assert operator.one("select name from accounts") == "Account A"
+
+
+def test_a_file_may_build_on_what_was_loaded_before(load, operator):
+    load(SMALL)
+
+    assert load("mappings:\n- {source: /phones, subject: k2, subscription: S-1}\n", "more.yaml").code == 0
+    assert operator.one("select count(*) from mappings") == 2
+
+
+def test_names_and_owners_may_change(load, operator):
+    load(SMALL)
+    content = changed("name: Account A", "name: Account Alpha").replace("owner: operations", "owner: network")
+
+    load(content)
+
+    assert operator.one("select name from accounts") == "Account Alpha"
+    assert operator.one("select owner from sources") == "network"
+
+
+def test_a_user_that_is_no_longer_named_may_no_longer_claim_the_source(load, operator):
+    load(SMALL)
+
+    load(changed("users: [phones]", "users: [handsets]"))
+
+    assert operator.rows("select user_name from source_users") == [("handsets",)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("currency: USD, zone", "currency: EUR, zone", "legal_entities.us.currency: is kept as USD"),
+        ("zone: America/New_York", "zone: Europe/Berlin", "is kept as America/New_York"),
+        ("adapter: ledger-file", "adapter: netsuite", "connections.books.adapter: is kept as ledger-file"),
+        ("unit: call", "unit: calls", "metrics.calls.unit: is kept as call"),
+        ("kind: decimal", "kind: integer", "meters.call.ended.versions[0].fields: is kept as"),
+        ('rate: "8.875"', 'rate: "9"', "tax_rates[0].rate: is kept as 8.875"),
+        ('value: "0"', 'value: "1"', "exclusion_rules.tests.conditions: is kept as"),
+        ('unit_amount: "0.25"', 'unit_amount: "0.35"', "version 1 is published with other prices; add version 2"),
+        ("from: 2026-01-01, prices", "from: 2026-01-02, prices", "version 1 is published from 2026-01-01"),
+        ("from: 2026-01-01, prices", "from: 2026-01-01, to: 2027-01-01, prices", "is kept as ending at 9999"),
+        (
+            "contract: C-1, cycle: us/month}\n  S-2",
+            "contract: C-1, cycle: us/month, from: 2026-01-01}\n  S-2",
+            "from: is kept",
+        ),
+    ],
+)
+def test_what_others_rest_on_is_not_edited(bystander, tmp_path, old, new, says):
+    kept, edited = tmp_path / "kept.yaml", tmp_path / "edited.yaml"
+    kept.write_text(SMALL)
+    edited.write_text(changed(old, new))
+    bystander("master", "load", kept)
+
+    ran = bystander("master", "load", edited)
+
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+    assert bystander.json("master", "load", kept)["changed"] == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("currency: USD, zone", "currency: usd, zone", "string should match pattern"),
+        ("currency: USD, zone", "currency: XXA, zone", "no currency of ISO 4217"),
+        ("currency: USD, versions", "currency: XAU, versions", "has no minor unit"),
+        ("zone: America/New_York", "zone: America/Newark", "no IANA time zone"),
+        ("us/month: {}", "us/month: {zone: Mars/Base}", "no IANA time zone"),
+        ("us/month: {}", "eu/month: {}", "there is no legal entity 'eu'"),
+        ("connection: books", "connection: ledger", "there is no connection 'ledger'"),
+        ("account: A,", "account: B,", "there is no account 'B'"),
+        ("legal_entity: us,", "legal_entity: eu,", "there is no legal entity 'eu'"),
+        ("prices: plain", "prices: other", "there is no price book 'other'"),
+        ("contract: C-1, cycle: us/month}\n  S-2", "contract: C-2, cycle: us/month}\n  S-2", "no contract 'C-2'"),
+        ("cycle: us/month}\n  S-2", "cycle: us/week}\n  S-2", "there is no cycle 'us/week'"),
+        ("source: /phones, subject", "source: /mail, subject", "there is no source '/mail'"),
+        ("subscription: S-1", "subscription: S-9", "there is no subscription 'S-9'"),
+        ("calls: {meter: call.ended", "calls: {meter: call", "there is no meter 'call'"),
+        ("tests: {meter: call.ended", "tests: {meter: call", "there is no meter 'call'"),
+        ("tests: {meter: call.ended", "tests: {metric: talks, meter: call.ended", "there is no metric 'talks'"),
+        ("aggregation: count", "aggregation: average", "metrics.calls.aggregation: is 'average'"),
+        ("aggregation: count", "aggregation: sum, property: seconds", "has no seconds, which calls reads"),
+        ('unit_amount: "0.25"', 'unit_amount: "-1"', "price_books.plain.calls.terms.unit_amount: is below zero"),
+        ("model: per_unit", "model: flat", "price_books.plain.calls.terms.model"),
+        ("kind: decimal", "kind: number", "meters.call.ended.versions[0].fields[0].kind"),
+        ("op: equals", "op: like", "exclusion_rules.tests.conditions[0].op"),
+        ("version: 1, from: 2026-01-01, prices", "version: 1, from: 2026-01-01, to: 2026-01-01, prices", "not after"),
+        ("from: 2026-01-01, source", "from: 2026-01-01, to: 2025-01-01, source", "tax_rates[0].to: is not after"),
+        ("from: 2026-01-01, prices", "from: 2026-02-30, prices", "is no date"),
+        ("from: 2026-01-01, prices", 'from: "2026-01-01T25:00:00Z", prices', "neither a date nor an instant"),
+        ("from: 2026-01-01, prices", 'from: "2026-01-01T00:00:00", prices', "an instant without an offset"),
+        ("from: 2026-01-01, source", "from: 20260101, source", "tax_rates[0].from"),
+        ("owner: operations, users", "owners: operations, users", "remove it, or correct its spelling"),
+        ("name: Account A", "name: 7", "write it as text, in quotes"),
+        ('rate: "8.875"', "rate: much", 'write a decimal text such as "4.5"'),
+        ("users: [phones]", "users: phones", "write a list"),
+        ("subject: k1, ", "", "add it"),
+        ("subscription: S-1}", "subscription: S-1, from: 2026-01-02, to: 2026-01-01}", "is not after `from`"),
+    ],
+)
+def test_a_mistake_is_named_with_file_line_field_and_fix_and_nothing_is_loaded(bystander, tmp_path, old, new, says):
+    file = tmp_path / "master.yaml"
+    file.write_text(changed(old, new).replace("\n  books:", "\n  ledger-x: {adapter: ledger-file}\n  books:"))
+
+    ran = bystander("master", "load", file)
+
+    told = " ".join(ran.err.split())
+    assert ran.code == 2
+    assert says in told
+    assert "master.yaml:" in told.replace(" ", "")
+    assert "nothing was loaded" in told
+    assert bystander.rows("select 1 from erp_connections where id = 'ledger-x'") == []
+
+
+def test_a_price_of_a_metric_that_is_not_there_is_refused(load):
+    assert "there is no metric 'talks'" in " ".join(load(changed("    calls: {terms", "    talks: {terms")).err.split())
+
+
+def test_every_problem_of_a_file_is_named_at_once_with_its_line(load):
+    content = changed("currency: USD, zone", "currency: usd, zone").replace("name: Account A", "nam: Account A")
+
+    told = "".join(load(content).err.split())
+
+    assert f"master.yaml:{line_of(content, 'usd')}:legal_entities.us.currency" in told
+    assert f"master.yaml:{line_of(content, 'nam: Account')}:accounts.A.nam" in told
+    assert f"master.yaml:{line_of(content, 'nam: Account')}:accounts.A.name" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("accounts: [", "is no YAML"),
+        ("accounts: \x01", "is no YAML"),
+        ("accounts:\n  A: &one {name: x}\n  B: *one\n", "aliases (*name) are not read here"),
+        ("accounts: !!python/object:os.system {}\n", "tags (!name) are not read here"),
+        ("accounts:\n  A: {name: x}\n  A: {name: y}\n", "accounts.A: is there twice"),
+        ("[a]: 1\n", "has a key that is no text"),
+        ("- 1\n", "holds no master data"),
+        ("", "holds no master data"),
+        ("accounts: " + "[" * 40 + "]" * 40 + "\n", "nests more than 32 deep"),
+    ],
+)
+def test_a_file_that_is_no_plain_yaml_is_refused(bystander, tmp_path, content, says):
+    file = tmp_path / "master.yaml"
+    file.write_text(content)
+
+    ran = bystander("master", "load", file)
+
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+
+
+def test_yaml_has_no_surprises(load, operator):
+    load("accounts:\n  NO: {name: yes}\n  9E1: {name: 1_000}\n")
+
+    assert operator.rows("select id, name from accounts order by id") == [("9E1", "1_000"), ("NO", "yes")]
+
+
+def test_a_file_that_is_missing_not_utf_8_or_too_large_is_refused(operator, tmp_path, monkeypatch):
+    from workers.store import master_file
+
+    latin = tmp_path / "latin.yaml"
+    latin.write_bytes("accounts:\n  A: {name: Zürich}\n".encode("latin-1"))
+    monkeypatch.setattr(master_file, "FILE_BYTES_MAX", 40)
+    large = tmp_path / "large.yaml"
+    large.write_text("accounts: {}" + " " * 40)
+
+    assert "cannot be read" in operator("master", "load", tmp_path / "none.yaml").err
+    assert "latin.yaml:2" in "".join(operator("master", "load", latin).err.split())
+    assert "split it" in operator("master", "load", large).err
+
+
+def test_the_check_needs_no_database(tmp_path, monkeypatch, operator):
+    file = tmp_path / "master.yaml"
+    file.write_text(SMALL)
+    monkeypatch.setenv("TALLYLINE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+
+    assert operator("master", "load", "--check", file).code == 0
+
+
+def test_a_later_version_ends_the_one_before_it(load, operator):
+    second = 'version: 2, from: 2026-07-01, prices: {calls: {terms: {model: per_unit, unit_amount: "0.30"}, '
+    second += "tax_category: service, revenue_account: revenue}}"
+    content = changed("prices: plain}]}", "prices: plain}, {" + second + "}]}")
+    load(SMALL)
+
+    assert load(content).code == 0
+    assert load(content).code == 0
+
+    assert operator.rows(
+        "select version, starts_at::date::text, ends_at::date::text from contract_versions order by 1"
+    ) == [
+        (1, "2026-01-01", "2026-07-01"),
+        (2, "2026-07-01", "9999-12-31"),
+    ]
+    assert operator.one("select count(*) from prices") == 2
+
+
+def test_a_version_from_the_same_day_supersedes_the_one_before_it(load, operator):
+    two = "prices: plain}, {version: 2, from: 2026-01-01, prices: plain}]}"
+    load(changed("prices: plain}]}", two))
+
+    assert load(changed("prices: plain}]}", two)).code == 0
+
+    assert operator.rows("select version from contract_versions where superseded_at > now()") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "says"),
+    [
+        ("version: 1, from: 2026-01-01", "version: 1, from: 2026-02-01", "is there twice"),
+        ("version: 3, from: 2026-01-01", "version: 2, from: 2026-02-01", None),
+        ("version: 1, from: 2026-01-01", "version: 2, from: 2026-02-01, to: 2026-03-01", "within what is in force"),
+    ],
+)
+def test_versions_have_their_order_and_split_nothing(load, first, second, says):
+    versions = f"{{{first}, prices: plain}}, {{{second}, prices: plain}}"
+
+    ran = load(changed("{version: 1, from: 2026-01-01, prices: plain}", versions))
+
+    assert ran.code == (0 if says is None else 2)
+    assert says is None or says in " ".join(ran.err.split())
+
+
+def test_a_version_below_the_last_published_one_is_refused(load):
+    load(changed("version: 1, from", "version: 5, from"))
+
+    ran = load(changed("version: 1, from", "version: 4, from"))
+
+    assert "is lower than 5, which is published" in " ".join(ran.err.split())
+
+
+def test_a_mapping_that_starts_later_ends_the_one_before_it(load, operator):
+    later = "  - {source: /phones, subject: k1, subscription: S-2, from: 2026-03-01}\n"
+    more = changed("subscription: S-1}\n", "subscription: S-1}\n" + later)
+    load(SMALL)
+
+    assert load(more).code == 0
+    assert load(more).code == 0
+
+    rows = operator.rows("""select s.ref, m.ends_at::date::text from mappings m
+      join subscriptions s on s.id = subscription_id where superseded_at > now() order by m.starts_at""")
+    assert rows == [("S-1", "2026-03-01"), ("S-2", "9999-12-31")]
+
+
+def test_two_mappings_from_the_same_instant_are_refused(load):
+    more = SMALL.replace(
+        "subscription: S-1}\n", "subscription: S-1}\n  - {source: /phones, subject: k1, subscription: S-2}\n"
+    )
+
+    assert "a second time from the same instant" in " ".join(load(more).err.split())
+
+
+def test_a_tax_rate_said_twice_is_refused(load):
+    rate = '  - {jurisdiction: us-ny, category: service, rate: "9", from: 2026-01-01, source: x}\n'
+
+    assert "says the same day as tax_rates[0]" in " ".join(load(SMALL + rate.lstrip("\n")).err.split())
+
+
+def test_the_demo_file_is_named_in_the_help_and_exists(operator):
+    assert "infra/demo/master.yaml" in operator("master", "load", "--help").out
+    assert Path(DEMO / "master.yaml").is_file()

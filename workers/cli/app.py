@@ -1,0 +1,33 @@
+"""The command `tallyline`: which commands there are, in the order in which an operator meets them."""
+
+import typer
+
+from workers.cli import close, demo, doctor, exceptions, master, replay, send, sources, status, trace, work
+from workers.cli.console import EXIT_CODES
+
+app = typer.Typer(
+    name="tallyline",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=EXIT_CODES,
+    help=(
+        "Turns usage into ERP documents that finance can trust, and shows what became of every event.\n\n"
+        "Start with `tallyline demo`. Without a server in the environment every command works on the database of the "
+        "folder `.tallyline` (TALLYLINE_HOME). A fleet is reached through TALLYLINE_MODE=fleet and the addresses "
+        "TALLYLINE_DATABASE_URL, TALLYLINE_AMQP_URL, TALLYLINE_RABBIT_API_URL and TALLYLINE_REDIS_URL."
+    ),
+)
+app.command()(demo.demo)
+app.command()(send.send)
+app.command()(status.status)
+app.command()(trace.trace)
+app.command()(work.work)
+app.add_typer(exceptions.app, name="exceptions")
+app.command()(replay.replay)
+app.command()(close.close)
+app.add_typer(master.app, name="master")
+app.add_typer(sources.app, name="sources")
+app.command()(doctor.doctor)

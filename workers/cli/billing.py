@@ -1,0 +1,135 @@
+"""What closing a billing period asks of the store, step by step: `close` and `demo` share it."""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from time import monotonic
+from typing import TypeVar
+
+from domain.errors import Rejection
+from queues.work import Hintable
+from workers.cli import reach
+from workers.cli.console import FOUND, Failure
+from workers.store import billing_looks, billing_runs
+from workers.store.billing_looks import Period, Standing
+from workers.store.billing_runs import Wanted
+from workers.store.database import engine
+
+T = TypeVar("T")
+
+#: How often a run is looked at while it moves.
+LOOK_S = 0.1
+#: Longest that a command waits for a run to come to rest.
+REST_S_MAX = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Dates:
+    """The date on the documents and the date they are booked on; the period's last day unless given."""
+
+    invoice_on: date | None = None
+    posting_on: date | None = None
+
+
+def find_period(entity: str, label: str, cycle: str | None) -> Period:
+    """The period a person means: `2013-01`, or the first day of another. Raises `Failure`."""
+    with engine().begin() as conn:
+        known = billing_looks.cycles(conn, entity)
+        if not known:
+            raise Failure(
+                f"there is no legal entity {entity!r} with a cycle", fix="`tallyline doctor` tells what is missing"
+            )
+        if cycle is None and len(known) > 1:
+            raise Failure(f"{entity} has the cycles {', '.join(known)}", fix="name one with --cycle")
+        chosen = cycle or next(iter(known))
+        if chosen not in known:
+            raise Failure(f"{entity} has no cycle {chosen!r}, only {', '.join(known)}", fix="name one of them")
+        first_on = _first_on(label)
+        found = billing_looks.period(conn, known[chosen], first_on)
+    if found is None:
+        raise Failure(f"no period of {entity}/{chosen} begins on {first_on}", fix="name a month such as 2013-01")
+    return found
+
+
+def _first_on(label: str) -> date:
+    try:
+        return date.fromisoformat(f"{label}-01" if len(label) == len("2013-01") else label)
+    except ValueError:
+        raise Failure(f"{label!r} is no period", fix="name a month such as 2013-01, or its first day") from None
+
+
+def is_done(period: Period) -> bool:
+    """Whether the period is billed and closed and no usage has come since: there is nothing to bill."""
+    with engine().connect() as conn:
+        run = billing_looks.last_run(conn, period.id)
+        if run is None or billing_looks.standing(conn, run).stage != "closed":
+            return False
+        return not billing_looks.has_new_usage(conn, period)
+
+
+def press(period: Period, *, person: str, dates: Dates) -> int:
+    """Ask for the period to be billed, or go on with the run that is under way: its number. Raises `Failure`."""
+    last_day = period.ends_on - timedelta(days=1)
+    invoice_on = dates.invoice_on or last_day
+    wanted = Wanted(period.id, invoice_on, dates.posting_on or invoice_on, person)
+    with engine().begin() as conn:
+        run = billing_looks.last_run(conn, period.id)
+        if run is None or billing_looks.standing(conn, run).stage == "closed":
+            run = _asked(lambda: billing_runs.request(conn, wanted))
+        hints = billing_runs.press(conn, run)
+    _publish(hints)
+    return run
+
+
+def override(run_id: int, code: str, *, person: str, reason: str) -> int:
+    """Let a blocker pass: how many there were. Raises `Failure` if it does not block or cannot be overridden."""
+    with engine().begin() as conn:
+        let_pass = _asked(lambda: billing_runs.override(conn, run_id, code, person=person, reason=reason))
+        hints = billing_runs.press(conn, run_id)
+    _publish(hints)
+    return let_pass.count
+
+
+def approve(run_id: int, *, person: str) -> None:
+    """Approve the drafts of a run and go on with it. Raises `Failure` if they are not complete."""
+    with engine().begin() as conn:
+        _asked(lambda: billing_runs.approve(conn, run_id, person=person))
+        hints = billing_runs.press(conn, run_id)
+    _publish(hints)
+
+
+def _publish(hints: Sequence[Hintable]) -> None:
+    from workers.step import publish
+
+    publish(hints)
+
+
+def _asked(ask: Callable[[], T]) -> T:
+    try:
+        return ask()
+    except Rejection as error:
+        raise Failure(
+            error.sentence, fix="`tallyline close` without options shows where it stands", code=FOUND
+        ) from None
+
+
+def standing(run_id: int) -> Standing:
+    """How far the run is now."""
+    with engine().begin() as conn:
+        return billing_looks.standing(conn, run_id)
+
+
+def at_rest(run_id: int, *, look: Callable[[Standing], object] = lambda _standing: None) -> Standing:
+    """Wait until the run is closed, blocked, or waits for a person; `look` is called meanwhile. Raises `Failure`."""
+    deadline = monotonic() + REST_S_MAX
+    pause = threading.Event()
+    while True:
+        now = standing(run_id)
+        look(now)
+        if not now.is_moving:
+            return now
+        if monotonic() > deadline:
+            where = "`tallyline status` shows where it stands" if reach.is_fleet() else "call it again to go on"
+            raise Failure(f"run {run_id} is still moving after {REST_S_MAX:.0f} s", fix=where, code=FOUND)
+        pause.wait(LOOK_S)

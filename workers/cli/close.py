@@ -1,0 +1,136 @@
+"""`tallyline close`: takes a billing period from open to closed, and shows what is in the way."""
+
+import getpass
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Annotated
+
+import typer
+
+from workers.cli import billing, console, reach
+from workers.cli.billing import Dates
+from workers.cli.console import FOUND, AsJson, Failure, count
+from workers.embedded import run as embedded
+from workers.store.billing_looks import Period, Standing
+
+Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The period's last day unless given.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a person decided: which blockers pass and why, whether the drafts are approved, and to wait for it."""
+
+    overrides: Sequence[str]
+    reason: str
+    is_approved: bool
+    person: str
+    is_watched: bool
+
+
+@console.command
+def close(
+    entity: Annotated[str, typer.Argument(help="The legal entity, such as pony.")],
+    period: Annotated[str, typer.Argument(help="A month such as 2013-01, or the first day of a period.")],
+    override: Annotated[list[str] | None, typer.Option(help="Let this blocker pass; may be repeated.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why it is let pass; kept with the run.")] = None,
+    approve: Annotated[bool, typer.Option("--approve", help="Approve the drafts: number and post them.")] = False,
+    person: Annotated[str | None, typer.Option("--as", help="Who overrides and approves; you unless given.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="In a fleet: wait until the run comes to rest.")] = False,
+    cycle: Annotated[str | None, typer.Option(help="Which cycle, if the legal entity has several.")] = None,
+    invoice_on: Day = None,
+    posting_on: Day = None,
+    as_json: AsJson = False,
+) -> None:
+    """Bill a period: freeze, rate, tax, draft; after approval number, post, read back, reconcile, close.
+
+    It goes as far as it can and shows what is in the way: open exceptions by cause, each let pass by name and with a
+    reason, and the approval of the drafts. Call it again to go on. Usage that comes later is billed by the next run.
+    Example: tallyline close pony 2013-01 --override quantity_missing --reason "diverted flights" --approve
+    """
+    if override and not reason:
+        raise Failure("an override needs a reason", fix='add --reason "why it is right to bill without them"')
+    said = Said(
+        tuple(override or ()), reason or "", approve, person or getpass.getuser(), watch or not reach.is_fleet()
+    )
+    with reach.database():
+        meant = billing.find_period(entity, period, cycle)
+        if billing.is_done(meant):
+            _say_done(meant, as_json=as_json)
+            return
+        with nullcontext() if reach.is_fleet() else embedded.running():
+            run = billing.press(meant, person=said.person, dates=Dates(_date(invoice_on), _date(posting_on)))
+            now = _go_on(run, said)
+    _show(meant, now, as_json=as_json)
+    if now.blockers_before_approval:
+        raise typer.Exit(FOUND)
+
+
+def _date(at: datetime | None) -> date | None:
+    return None if at is None else at.date()
+
+
+def _go_on(run: int, said: Said) -> Standing:
+    """Go as far as what the person said allows."""
+    look = billing.at_rest if said.is_watched else billing.standing
+    now = look(run)
+    for code in said.overrides:
+        if any(blocker.code == code for blocker in now.blockers):
+            billing.override(run, code, person=said.person, reason=said.reason)
+            now = look(run)
+    if said.is_approved and not now.blockers_before_approval:
+        billing.approve(run, person=said.person)
+        now = look(run)
+    return now
+
+
+def _say_done(period: Period, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), "stage": "closed"})
+        return
+    console.out().print(f"{period.legal_entity_id} {period.starts_on:%Y-%m} is closed, and no usage has come since.")
+
+
+def _show(period: Period, now: Standing, *, as_json: bool) -> None:
+    if as_json:
+        console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), **asdict(now)})
+        return
+    out = console.out()
+    out.print(
+        f"{period.legal_entity_id} {period.starts_on} to {period.ends_on}: run {now.run_id} is [bold]{now.stage}[/]"
+    )
+    print_documents(now)
+    if now.blockers:
+        out.print(blockers_table(now))
+    if now.stage == "drafted" and not now.approved_by:
+        out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
+                  f"{period.starts_on:%Y-%m} --approve[/]", soft_wrap=True)  # fmt: skip
+    elif reach.is_fleet() and now.is_moving:
+        out.print("the fleet goes on with it; --watch waits for that")
+
+
+def print_documents(now: Standing) -> None:
+    """Print the run's drafts or documents by kind and state."""
+    if now.documents:
+        rows: Sequence[Sequence[object]] = [
+            [
+                each.kind.replace("_", " "),
+                each.state,
+                count(each.count),
+                each.currency,
+                *(f"{amount:,}" for amount in (each.net, each.tax, each.gross)),
+            ]
+            for each in now.documents
+        ]
+        columns = ["kind", "state", "documents#", "currency", "net#", "tax#", "gross#"]
+        console.out().print(console.table("Documents", columns, rows))
+
+
+def blockers_table(now: Standing) -> object:
+    """What is in the way of the run's next stage, as a table."""
+    rows = [
+        [each.code, count(each.count), each.money_at_risk or "", "by name" if each.is_overridable else "no", each.fix]
+        for each in now.blockers
+    ]
+    return console.table("In the way", ["code", "count#", "money at risk#", "can be let pass", "what to do"], rows)

@@ -1,0 +1,117 @@
+"""`tallyline sources`: which upstream systems may send usage, and as which broker user."""
+
+import secrets
+from typing import Annotated
+from urllib.parse import unquote, urlsplit
+
+import typer
+from sqlalchemy import text
+
+from queues.definitions import definitions
+from queues.rabbit_api import RabbitApi
+from queues.settings import settings
+from queues.topology import QueueUnknown, Upstream
+from workers.cli import console, reach
+from workers.cli.console import AWAY, AsJson, Failure
+from workers.store.database import engine, snapshot
+
+#: Bytes of a generated password: 256 bits.
+PASSWORD_BYTES = 32
+
+app = typer.Typer(help="Show and add upstream systems and the broker users that may claim them.", no_args_is_help=True)
+
+
+@app.command("list")
+@console.command
+def list_(as_json: AsJson = False) -> None:
+    """List the sources with their owners, broker users and quotas."""
+    with reach.database(), snapshot() as conn:
+        rows = conn.execute(
+            text("""select s.name, s.owner, s.quota_per_hour, coalesce(array_agg(u.user_name order by u.user_name)
+                   filter (where u.user_name is not null), '{}') as users
+                 from sources s left join source_users u on u.source_id = s.id group by s.id order by s.name""")
+        ).all()
+    if as_json:
+        console.print_json([row._asdict() for row in rows])
+        return
+    shown = [[row.name, row.owner, ", ".join(row.users), row.quota_per_hour] for row in rows]
+    console.out().print(console.table("Sources", ["source", "owner", "broker users", "events an hour#"], shown))
+
+
+@app.command("add")
+@console.command
+def add(
+    name: Annotated[str, typer.Argument(help="What its events carry as `source`, such as /ops/jfk.")],
+    user: Annotated[str, typer.Option(help="The RabbitMQ user that may claim it.")],
+    owner: Annotated[str, typer.Option(help="Who answers for it.")] = "operations",
+    quota: Annotated[int | None, typer.Option(min=1, help="Events an hour; more are refused.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Add a source, and in a fleet its RabbitMQ user with a password that is shown once.
+
+    The user may write to the exchange `usage` and read its own refusals, nothing else. A user that is there keeps its
+    password; one user may have several sources.
+    """
+    upstream = _upstream(user)
+    with reach.database():
+        password = _put_user(upstream) if reach.is_fleet() else None
+        is_new = _put_source(name, owner, quota, user)
+    facts = {"source": name, "user": user, "is_new": is_new, "password": password, "refusals": upstream.refusals_queue}
+    if as_json:
+        console.print_json(facts)
+        return
+    out = console.out()
+    out.print(f"{'added' if is_new else 'changed'} source [bold]{name}[/], claimed by broker user [bold]{user}[/]")
+    if password is not None:
+        out.print(f"password, shown this once: [bold]{password}[/]", soft_wrap=True)
+        out.print(f"its refusals come to the queue [bold]{upstream.refusals_queue}[/]")
+    elif reach.is_fleet():
+        out.print("the user was there and keeps its password")
+    else:
+        out.print("no fleet: its RabbitMQ user is made when this is run with TALLYLINE_MODE=fleet")
+
+
+def _upstream(user: str) -> Upstream:
+    try:
+        return Upstream(user)
+    except QueueUnknown as error:
+        raise Failure(str(error), fix="use small letters, digits and dashes, such as ops-jfk") from None
+
+
+def _put_user(upstream: Upstream) -> str | None:
+    """Create the user with its rights and its queue of refusals; the new password, or None if it was there."""
+    api = rabbit_api()
+    password = None if upstream.user in api.users() else secrets.token_urlsafe(PASSWORD_BYTES)
+    if password is not None:
+        api.put_upstream(upstream, password=password)
+    api.import_definitions(definitions((), (upstream,), vhost=api.vhost))
+    return password
+
+
+def rabbit_api() -> RabbitApi:
+    """The management interface for the virtual host of TALLYLINE_AMQP_URL. Raises `Failure` if one is not named."""
+    chosen = settings()
+    if chosen.rabbit_api_url is None or chosen.amqp_url is None:
+        fix = "set TALLYLINE_RABBIT_API_URL=http://user:password@host:15672 and TALLYLINE_AMQP_URL"
+        raise Failure("the console of RabbitMQ is not named", fix=fix, code=AWAY)
+    return RabbitApi(chosen.rabbit_api_url.get_secret_value(), vhost=vhost_of(chosen.amqp_url.get_secret_value()))
+
+
+def vhost_of(amqp_url: str) -> str:
+    """The virtual host of an AMQP URL: what follows the slash, `/` itself if nothing does."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+def _put_source(name: str, owner: str, quota: int | None, user: str) -> bool:
+    with engine().begin() as conn:
+        row = conn.execute(
+            text("""insert into sources (name, owner, quota_per_hour) values (:name, :owner, :quota)
+                 on conflict (name) do update set owner = excluded.owner, quota_per_hour = excluded.quota_per_hour
+                 returning id, (xmax = 0) as is_new"""),
+            {"name": name, "owner": owner, "quota": quota},
+        ).one()
+        conn.execute(
+            text("insert into source_users (source_id, user_name) values (:source, :user) on conflict do nothing"),
+            {"source": row.id, "user": user},
+        )
+    return bool(row.is_new)

@@ -1,0 +1,146 @@
+"""`tallyline status`: what is owed, what is stuck, what it is worth, and whether everything adds up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection
+
+from queues.publishing import QueueLook
+from queues.topology import INTAKE_QUEUE, queue_name
+from workers.cli import console, reach
+from workers.cli.console import FOUND, AsJson, count
+from workers.store import backlog, identity, worth
+from workers.store.backlog import StepState
+from workers.store.database import snapshot
+
+CENT = Decimal("0.01")
+
+
+@console.command
+def status(
+    check_identity: Annotated[
+        bool, typer.Option("--identity", help="Also check that nothing is unaccounted for; exit 1 names what differs.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show per step what is due, how old it is and what is dead, and the money that waits.
+
+    With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
+    duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
+    document the ERP has not confirmed yet.
+    """
+    with reach.database():
+        with snapshot() as conn:
+            facts: dict[str, Any] = {"steps": backlog.states(conn), **_money(conn)}
+            if check_identity:
+                facts |= _identity(conn)
+        if reach.is_fleet():
+            facts["queues"] = _queues(facts["steps"])
+    if as_json:
+        console.print_json(_plain(facts))
+    else:
+        _print(facts)
+    if facts.get("differences"):
+        raise typer.Exit(FOUND)
+
+
+def _money(conn: Connection) -> dict[str, Any]:
+    causes = worth.causes(conn)
+    excepted: dict[str, Decimal] = {}
+    for cause in causes:
+        for currency, amount in cause.money.items():
+            excepted[currency] = excepted.get(currency, Decimal(0)) + amount
+    return {
+        "unbilled": dict(worth.unbilled(conn)),
+        "excepted": excepted,
+        "exceptions": sum(cause.exceptions for cause in causes),
+        "unpriced": sum(cause.unpriced for cause in causes),
+    }
+
+
+def _identity(conn: Connection) -> dict[str, Any]:
+    return {
+        "events": identity.event_totals(conn),
+        "usage": identity.usage_totals(conn),
+        "differences": list(identity.differences(conn)),
+    }
+
+
+def _queues(steps: Sequence[StepState]) -> Mapping[str, QueueLook | None]:
+    """What RabbitMQ says of `intake` and of every queue that has work."""
+    from queues.broker import broker
+
+    names = [INTAKE_QUEUE, *(queue_name(each.step, each.lane, each.connection_id) for each in steps)]
+    return {name: broker().look(name) for name in names}
+
+
+def _plain(facts: dict[str, Any]) -> dict[str, Any]:
+    def flat(value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [flat(each) for each in value]
+        if isinstance(value, dict):
+            return {key: flat(each) for key, each in value.items()}
+        return asdict(value) if hasattr(value, "__dataclass_fields__") else value  # type: ignore[call-overload]
+
+    return {name: flat(value) for name, value in facts.items()}
+
+
+def money_text(money: Mapping[str, Decimal]) -> str:
+    """Amounts by currency to the cent, for people: `USD 1,980,560.21`."""
+    return ", ".join(f"{currency} {amount.quantize(CENT):,}" for currency, amount in sorted(money.items())) or "none"
+
+
+def _print(facts: dict[str, Any]) -> None:
+    out = console.out()
+    steps: Sequence[StepState] = facts["steps"]
+    queues: Mapping[str, QueueLook | None] = facts.get("queues", {})
+    if steps:
+        columns = ["step", "lane", "due#", "oldest", "later#", "dead#"]
+        rows = [_step_row(each) for each in steps]
+        if queues:
+            columns += ["hints#", "workers#"]
+            rows = [[*row, *_queue_cells(each, queues)] for row, each in zip(rows, steps, strict=True)]
+        out.print(console.table("Work", columns, rows))
+    else:
+        out.print("No work is owed and none is dead.")
+    out.print(f"Unbilled: [bold]{money_text(facts['unbilled'])}[/]")
+    held = f"{money_text(facts['excepted'])} in {count(facts['exceptions'])} open exceptions"
+    unpriced = f" ({count(facts['unpriced'])} of them without a price yet)" if facts["unpriced"] else ""
+    out.print(f"Excepted: [bold]{held}[/]{unpriced}")
+    if "events" in facts:
+        _print_identity(facts)
+
+
+def _step_row(each: StepState) -> list[object]:
+    step = f"{each.step} {each.connection_id}" if each.connection_id else each.step
+    oldest = console.age(each.oldest_s) if each.due else ""
+    return [step, each.lane, count(each.due), oldest, count(each.later), count(each.dead)]
+
+
+def _queue_cells(each: StepState, queues: Mapping[str, QueueLook | None]) -> list[object]:
+    look = queues.get(queue_name(each.step, each.lane, each.connection_id))
+    return ["no queue", ""] if look is None else [count(look.ready), count(look.consumers)]
+
+
+def _print_identity(facts: dict[str, Any]) -> None:
+    out = console.out()
+    events: identity.EventTotals = facts["events"]
+    sums = [count(n) for n in (events.parsed, events.accepted, events.duplicate, events.refused, events.unreadable)]
+    columns = ["parsed#", "= accepted#", "+ duplicate#", "+ refused#", "bodies unreadable#", "receipts waiting#"]
+    out.print(console.table("Events", columns, [[*sums, count(events.waiting_receipts)]]))
+    rows = [
+        [each.metric, *(count(n) for n in (each.attributed, each.billed, each.excluded, each.excepted, each.in_flight))]
+        for each in facts["usage"]
+    ]
+    columns = ["metric", "attributed#", "= billed#", "+ excluded#", "+ in exception#", "+ in flight#"]
+    out.print(console.table("Usage", columns, rows))
+    differences: Sequence[identity.Difference] = facts["differences"]
+    if not differences:
+        out.print("[green]Everything adds up[/], by source, metric and hour.")
+        return
+    rows = [[d.check, d.source, d.metric, f"{d.hour:%Y-%m-%d %H:00}", d.expected, d.found] for d in differences]
+    columns = ["what does not add up", "source", "metric", "hour (UTC)", "count / sum / hash", "found"]
+    out.print(console.table(f"{len(differences)} differences", columns, rows))
