@@ -64,6 +64,7 @@ def environment(kind: str) -> None:
     with _locked():
         satisfying = {"run": ("run", "dev"), "dev": ("dev",)}[kind]
         if PYTHON.exists() and any(_stamp(name) == _digest(name) for name in satisfying):
+            _write_command()
             return
         began_at = time.monotonic()
         for name in ("run", "dev"):

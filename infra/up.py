@@ -50,7 +50,10 @@ TOUR = """
 
 
 def main(types: Sequence[str]) -> int:
-    """The exit code of honcho, which runs the process types of the Procfile (all, or those named)."""
+    """The exit code of honcho, which runs the process types of the Procfile (all, or those named).
+
+    It is 128 + N when honcho ended by signal N.
+    """
     environment = {**os.environ, "TALLYLINE_MODE": "fleet"}
     # The terminal's Ctrl-C reaches honcho as well: we wait until it has ended its processes. Caught, not ignored:
     # what is ignored would stay so in everything that we start.
@@ -62,9 +65,10 @@ def main(types: Sequence[str]) -> int:
         if is_served(fleet, environment):
             plant(environment["TALLYLINE_AMQP_URL"])
             print(tour(environment), flush=True)
-        return fleet.wait()
+        code = fleet.wait()
     finally:
         ADDRESSES.unlink(missing_ok=True)
+    return code if code >= 0 else 128 - code
 
 
 def prepare(environment: Mapping[str, str]) -> None:

@@ -5,16 +5,15 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from queues.settings import settings
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "infra" / "migrations"
 
@@ -95,7 +94,9 @@ def raw(conn: Connection) -> psycopg.Connection[Any]:
     return driver
 
 
-def _alembic(url: str) -> Config:
+def _alembic(url: str) -> "Config":
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
@@ -104,11 +105,16 @@ def _alembic(url: str) -> Config:
 
 def migrate(url: str) -> None:
     """Bring the database at `url` to the newest schema; needs the owner's rights, does nothing when it is there."""
+    from alembic import command  # only who migrates loads alembic; the workers of a fleet do not
+
     command.upgrade(_alembic(url), "head")
 
 
 def schema_revisions(url: str) -> tuple[str | None, str | None]:
     """The schema revision the database at `url` has, and the one that this code needs."""
+    from alembic.runtime.migration import MigrationContext
+    from alembic.script import ScriptDirectory
+
     needed = ScriptDirectory.from_config(_alembic(url)).get_current_head()
     probe = create_engine(_dialect(url), connect_args=KEEPALIVES)
     try:
