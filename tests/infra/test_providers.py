@@ -18,6 +18,8 @@ from workers.embedded.supervised import NotStarted, Program
 pytestmark = pytest.mark.stack
 
 REDIS = Request(servers=("redis",))
+#: The one that the stack around us would use.
+REAL_REDIS = programs.redis(programs.MACHINE) or programs.redis(apt.tree(providers.STATE))
 
 
 @pytest.fixture
@@ -143,7 +145,6 @@ class Engine(threading.Thread):
         super().__init__(daemon=True)
         self.folder = folder
         self.data = folder / "container"
-        self.redis = shutil.which("redis-server", path=os.defpath) or pytest.skip("needs a redis-server")
         self.container = None
         self.data.mkdir()
         for pipe in ("ask", "answer"):
@@ -167,7 +168,9 @@ class Engine(threading.Thread):
     def up(self, *, port, password):
         settings = ["--requirepass", password, "--dir", self.data, "--appendonly", "yes", "--save", ""]
         self.container = subprocess.Popen(
-            [self.redis, "--port", port, "--bind", "127.0.0.1", *settings], stdout=subprocess.DEVNULL
+            [REAL_REDIS.path, "--port", port, "--bind", "127.0.0.1", *settings],
+            env=dict(REAL_REDIS.environment),
+            stdout=subprocess.DEVNULL,
         )
 
 
