@@ -14,7 +14,11 @@ from workers.tax_engines.protocol import TaxEngine
 
 @dataclass(frozen=True, slots=True)
 class Charge:
-    """The rated usage of one price in a period, what earlier documents billed of it, and under which evidence."""
+    """The rated usage of one price in a period, what earlier documents billed of it, and under which evidence.
+
+    `amount` is that of the whole period, `quantity` is what no earlier document holds, as their lines and this one's
+    sum to the period's.
+    """
 
     rated_usage_id: int
     subscription_id: int

@@ -20,7 +20,8 @@ where i.id = any(cast(:ids as bigint[])) and i.state = 'draft' order by i.id for
 """)
 #: Billed before is what documents that were not voided hold of the same subscription, price, period and dimensions.
 _CHARGES = text("""
-select i.id, r.id, r.subscription_id, r.metric_id, r.price_id, m.name, m.unit, r.dimensions, r.quantity, r.amount,
+select i.id, r.id, r.subscription_id, r.metric_id, r.price_id, m.name, m.unit, r.dimensions,
+  r.quantity - coalesce(b.quantity, 0), r.amount,
   p.tax_category, p.revenue_account, coalesce(b.billed, 0), b.evidence, r.is_touched
 from invoices i
 join subscriptions s on s.contract_id = i.contract_id
@@ -28,7 +29,7 @@ join rated_usages r on r.billing_run_id = i.billing_run_id and r.subscription_id
 join metrics m on m.id = r.metric_id
 join prices p on p.id = r.price_id
 left join lateral (
-  select sum(l.net) as billed, (array_agg(l.tax_evidence order by l.id))[1] as evidence
+  select sum(l.net) as billed, sum(l.quantity) as quantity, (array_agg(l.tax_evidence order by l.id))[1] as evidence
   from invoice_lines l join rated_usages o on o.id = l.rated_usage_id join invoices j on j.id = l.invoice_id
   where l.subscription_id = r.subscription_id and l.metric_id = r.metric_id and l.price_id = r.price_id
     and o.billing_period_id = r.billing_period_id and o.dimensions = r.dimensions and j.state <> 'void') b on true
