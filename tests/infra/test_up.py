@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 import pika
+import psycopg
 import pytest
+from processes import eventually
 
-from infra import up
+from infra import tour, up
 from queues.topology import dead_queue_name
 
 pytestmark = pytest.mark.fleet
@@ -31,21 +33,40 @@ def fleet(script, addresses):
     return lambda *types: script.start("-m", "infra.up", *types, environment=addresses)
 
 
-def test_the_fleet_serves_shows_a_planted_dead_letter_and_ends_on_ctrl_c(fleet, vhost):
-    running = fleet("validate")
-    said = ""
-    for line in running.stdout:
-        said += line
-        if "Ctrl-C ends" in line:
-            break
+def test_the_fleet_takes_usage_shows_a_planted_dead_letter_and_ends_on_ctrl_c(fleet, addresses, database_url):
+    running = fleet("intake", "validate")
+    said = read_until("Ctrl-C ends", running.stdout)
 
     assert stat.S_IMODE(up.ADDRESSES.stat().st_mode) == 0o600
     assert "Queues > validate.XQ" in said
-    assert dead_letters(vhost) == [up.PLANTED_BODY]
+    assert dead_letters(addresses["TALLYLINE_AMQP_URL"]) == [tour.PLANTED_BODY]
+    with psycopg.connect(database_url, autocommit=True) as conn:
+        eventually(lambda: counted(conn) == (tour.EVENTS - 1, 1))
 
     os.killpg(running.pid, signal.SIGINT)
     running.communicate(timeout=30)
     assert not up.ADDRESSES.exists()
+
+
+def test_a_tour_that_fails_leaves_the_fleet_alone(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(tour, "MASTER", tmp_path / "none.yaml")
+
+    up.give_tour({"PATH": os.defpath, "PYTHONPATH": str(up.ROOT), "TALLYLINE_HOME": str(tmp_path)})
+
+    assert "The fleet runs, without a tour" in capsys.readouterr().out
+
+
+def counted(conn):
+    return conn.execute("select (select count(*) from usage_events), (select count(*) from exceptions)").fetchone()
+
+
+def read_until(words, lines):
+    said = ""
+    for line in lines:
+        said += line
+        if words in line:
+            return said
+    raise AssertionError(said)
 
 
 def test_a_fleet_that_ends_at_once_ends_us(fleet):
@@ -61,7 +82,7 @@ def dead_letters(vhost):
     connection = pika.BlockingConnection(pika.URLParameters(vhost))
     channel = connection.channel()
     found = []
-    for _method, _properties, body in channel.consume(dead_queue_name(up.PLANTED_QUEUE), inactivity_timeout=10):
+    for _method, _properties, body in channel.consume(dead_queue_name(tour.PLANTED_QUEUE), inactivity_timeout=10):
         found.append(body)
         break
     connection.close()

@@ -1,0 +1,118 @@
+"""The short tour of `make up`: real master data, a few real events, one that is wrong, and a planted dead letter."""
+
+import json
+import secrets
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import pika
+
+from queues.definitions import definitions
+from queues.rabbit_api import RabbitApi
+from queues.topology import Upstream, dead_queue_name, queue_name
+from workers.cli import flights
+
+ROOT = Path(__file__).resolve().parent.parent
+MASTER = ROOT / "infra" / "demo" / "master.yaml"
+#: The address by which the upstream system of the demo sends: a user that may write to `usage` and nothing else.
+UPSTREAM_VARIABLE = "TALLYLINE_UPSTREAM_URL"
+#: By the master data this user may claim the airports as its sources.
+UPSTREAM_USER = "demo"
+EVENTS = 50
+
+PLANTED_QUEUE = queue_name("validate")
+#: A usage event sent where only hints belong, as a producer with too wide rights and a wrong target would.
+PLANTED_BODY = b'{"specversion":"1.0","id":"planted","source":"/a/tour","type":"a.usage.event","data":{}}'
+
+WORDS = """
+[up] The fleet runs. A short tour:
+
+  1  RabbitMQ console  {console}
+     user {user}, password {password}
+  2  {events} scheduled departures were sent by the upstream user `{upstream}`, one without its flight number.
+     `tallyline status` counts them, `tallyline exceptions` has the wrong one.
+  3  A dead letter was planted: a usage event that somebody sent to the work queue `{queue}`.
+     Queues > {dead} > Get messages: the headers say what is wrong with it, and
+     infra/runbooks/hint_unreadable.md what to do. Nothing stopped because of it.
+  4  In another terminal:
+
+       set -a; . {addresses}; set +a; PATH=.venv/bin:$PATH
+       tallyline doctor       checks every address, queue, migration and clock
+       tallyline status       what came in, what is billed, due and in exception
+       TALLYLINE_AMQP_URL=${variable} tallyline send infra/demo/flights-2013-01.csv.gz
+
+  Ctrl-C ends the processes, the servers and their data.
+"""
+
+
+def set_the_stage(environment: Mapping[str, str]) -> str:
+    """Load the demo's master data, and send events as its upstream; the address by which that upstream sends.
+
+    Raises `subprocess.CalledProcessError` when a command fails; it has said why.
+    """
+    _tallyline(environment, "master", "load", str(MASTER))
+    upstream_url = _upstream_url(environment["TALLYLINE_AMQP_URL"], environment["TALLYLINE_RABBIT_API_URL"])
+    with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
+        file.write("\n".join(json.dumps(event) for event in events()))
+        file.flush()
+        _tallyline({**environment, "TALLYLINE_AMQP_URL": upstream_url}, "send", file.name)
+    return upstream_url
+
+
+def vhost_of(amqp_url: str) -> str:
+    """The vhost that an AMQP address names."""
+    return unquote(urlsplit(amqp_url).path[1:]) or "/"
+
+
+def _upstream_url(amqp_url: str, api_url: str) -> str:
+    """Make the upstream's user, with its rights and its queue of refusals; the address by which it sends."""
+    parts, upstream, password = urlsplit(amqp_url), Upstream(UPSTREAM_USER), secrets.token_urlsafe()
+    api = RabbitApi(api_url, vhost=vhost_of(amqp_url))
+    api.put_upstream(upstream, password=password)
+    api.import_definitions(definitions((), (upstream,), vhost=api.vhost))
+    return urlunsplit(parts._replace(netloc=f"{upstream.user}:{password}@{parts.hostname}:{parts.port}"))
+
+
+def events() -> list[dict[str, object]]:
+    """The first scheduled departures of the demo's month; the last of them lacks its flight number."""
+    chosen = list(islice(flights.events(flights.FLIGHTS), EVENTS))
+    data = dict(chosen[-1]["data"])  # type: ignore[call-overload]
+    del data["flight"]
+    return [*chosen[:-1], {**chosen[-1], "data": data}]
+
+
+def plant(amqp_url: str) -> None:
+    """Send the dead letter of the tour; it is on its way when this returns."""
+    connection = pika.BlockingConnection(pika.URLParameters(amqp_url))
+    try:
+        channel = connection.channel()
+        channel.confirm_delivery()
+        channel.basic_publish("", PLANTED_QUEUE, PLANTED_BODY, pika.BasicProperties(delivery_mode=2), mandatory=True)
+    finally:
+        connection.close()
+
+
+def words(environment: Mapping[str, str], *, addresses: str) -> str:
+    """The tour in words; `addresses` is the file that other terminals read."""
+    console = urlsplit(environment["TALLYLINE_RABBIT_API_URL"])
+    return WORDS.format(
+        console=f"{console.scheme}://{console.hostname}:{console.port}",
+        user=console.username,
+        password=console.password,
+        events=EVENTS,
+        upstream=UPSTREAM_USER,
+        queue=PLANTED_QUEUE,
+        dead=dead_queue_name(PLANTED_QUEUE),
+        addresses=addresses,
+        variable=UPSTREAM_VARIABLE,
+    )
+
+
+def _tallyline(environment: Mapping[str, str], *command: str) -> None:
+    program = [sys.executable, "-m", "workers", *command]
+    subprocess.run(program, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, check=True)
