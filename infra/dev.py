@@ -24,7 +24,8 @@ CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import
 def demo(*words: str) -> NoReturn:
     """Bill a month of real usage on this machine: no server, no root."""
     bootstrap.environment("run")
-    _become("-m", "workers", "demo", *words)
+    # Without our tools on the search path: the demo tells which commands to try, as the user's shell finds them.
+    _become("-m", "workers", "demo", *words, environment={**os.environ, "PYTHONPATH": str(ROOT)})
 
 
 def test(*words: str) -> NoReturn:
@@ -89,10 +90,10 @@ def help() -> None:  # noqa: A001  (the target's name)
 TARGETS = {target.__name__: target for target in (help, demo, test, up, bench, check, lock, doctor, clean)}
 
 
-def _become(*words: str) -> NoReturn:
+def _become(*words: str, environment: dict[str, str] | None = None) -> NoReturn:
     """Replace this process, so that signals and exit codes pass straight through."""
     os.chdir(ROOT)
-    os.execve(PYTHON, [str(PYTHON), *words], _environment())
+    os.execve(PYTHON, [str(PYTHON), *words], environment or _environment())
 
 
 def _tool(*command: str) -> int:
