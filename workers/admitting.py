@@ -53,9 +53,12 @@ def _parsed(sifted: Sifted, accepted: Iterable[Candidate]) -> Counter[Hour]:
 
 def _hold_to_quotas(conn: Connection, sifted: Sifted) -> None:
     """Refuse what goes beyond a source's quota of this hour; the events that came first go through."""
+    if not sifted.limited:
+        return
     by_source: dict[int, list[Candidate]] = {}
     for candidate in sifted.candidates.values():
-        by_source.setdefault(candidate.source_id, []).append(candidate)
+        if candidate.source_id in sifted.limited:
+            by_source.setdefault(candidate.source_id, []).append(candidate)
     for candidate, sentence in quotas.beyond(conn, by_source):
         refusal = refusal_of(sifted.origin(candidate)[0], "quota_exceeded", "source", sentence)
         del sifted.candidates[candidate.key16]

@@ -15,7 +15,7 @@ from domain.canonical import canonical_json
 from domain.errors import Rejection
 from domain.events import key16, parse_instant, payload_hash
 from domain.validation import objection, version_for
-from queues.contracts import Delivery, Envelope, Refusal, Unusable, envelopes, events_of
+from queues.contracts import Checked, Delivery, Reading, Refusal, Unusable, read
 from workers.store import register
 from workers.store.events import EVENTS_MAX, Candidate, event_number, place_of
 from workers.store.receipts import Receipt
@@ -65,14 +65,13 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """The events of one body, as they were read and as they were checked, in order."""
+    """The events of one body, in order."""
 
     receipt_id: int
     received_at: datetime
     first_event_no: int
     user: str
-    events: Sequence[object]
-    envelopes: Sequence[Envelope | Refusal]
+    reading: Reading
 
 
 @dataclass(slots=True)
@@ -84,14 +83,15 @@ class Sifted:
     tallies: dict[int, Tally] = field(default_factory=dict)
     duplicates: Counter[Hour] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
+    limited: frozenset[int] = frozenset()  # sources that have a quota
 
-    def origin(self, candidate: Candidate) -> tuple[Envelope, str]:
-        """The envelope of a candidate, and the user who sent it."""
+    def origin(self, candidate: Candidate) -> tuple[Checked, str]:
+        """The event that a candidate was made of, and the user who sent it."""
         at = bisect_right(self.bodies, candidate.event_no, key=lambda body: body.first_event_no) - 1
         body = self.bodies[at]
-        envelope = body.envelopes[candidate.event_no - body.first_event_no]
-        assert not isinstance(envelope, Refusal), "a refusal is no candidate"
-        return envelope, body.user
+        event = body.reading.checked[candidate.event_no - body.first_event_no]
+        assert not isinstance(event, Refusal), "a refusal is no candidate"
+        return event, body.user
 
 
 def sift(conn: Connection, receipts: Sequence[Receipt]) -> Sifted:
@@ -102,8 +102,9 @@ def sift(conn: Connection, receipts: Sequence[Receipt]) -> Sifted:
     sifted = Sifted()
     for receipt in receipts:
         sifted.bodies += _bodies(receipt, sifted)
-    checked = [each for body in sifted.bodies for each in body.envelopes if not isinstance(each, Refusal)]
-    known = register.load(conn, sources={each["source"] for each in checked}, meters={each["type"] for each in checked})
+    checked = [each for body in sifted.bodies for each in body.reading.checked if not isinstance(each, Refusal)]
+    known = register.load(conn, sources={each.source for each in checked}, meters={each.type for each in checked})
+    sifted.limited = frozenset(each.id for each in known.sources.values() if each.quota_per_hour is not None)
     for body in sifted.bodies:
         _sift_body(sifted, body, known)
     return sifted
@@ -114,17 +115,16 @@ def _bodies(receipt: Receipt, sifted: Sifted) -> Iterator[Body]:
     position = 0
     for delivery in receipt.deliveries:
         user = str(delivery.properties.get("user_id") or "")
-        events, refusal = events_of(delivery)
-        if refusal is None and position + len(events) > EVENTS_MAX - len(receipt.deliveries):
-            events, refusal = [], Refusal("batch_too_large", "", "one receipt holds too many events", {})
-        if refusal is not None:
+        reading = read(delivery)
+        if isinstance(reading, Reading) and position + len(reading.checked) > EVENTS_MAX - len(receipt.deliveries):
+            reading = Refusal("batch_too_large", "", "one receipt holds too many events", {})
+        if isinstance(reading, Refusal):
             tally.unreadable += 1
-            sifted.refused.append(_unreadable(receipt.id, position, delivery, refusal, user))
+            sifted.refused.append(_unreadable(receipt.id, position, delivery, reading, user))
             position += 1
-        elif events:
-            first = event_number(receipt.id, position)
-            yield Body(receipt.id, receipt.received_at, first, user, events, envelopes(events))
-            position += len(events)
+        elif reading.checked:
+            yield Body(receipt.id, receipt.received_at, event_number(receipt.id, position), user, reading)
+            position += len(reading.checked)
 
 
 def _unreadable(receipt_id: int, position: int, delivery: Delivery, refusal: Refusal, user: str) -> Refused:
@@ -136,13 +136,13 @@ def _sift_body(sifted: Sifted, body: Body, known: Register) -> None:
     """Make each event a candidate, count it as a duplicate of one in this claim, or refuse it."""
     fresh: list[datetime] = []
     candidates = sifted.candidates
-    for event_no, envelope in enumerate(body.envelopes, body.first_event_no):
-        if isinstance(envelope, Refusal):
-            _refuse(sifted, body, event_no, envelope)
+    for event_no, event in enumerate(body.reading.checked, body.first_event_no):
+        if isinstance(event, Refusal):
+            _refuse(sifted, body, event_no, event)
             continue
-        candidate = _candidate(event_no, body, envelope, known)
+        candidate = _candidate(event_no, body, event, known)
         if isinstance(candidate, Refusal):
-            source = known.sources.get(envelope["source"])
+            source = known.sources.get(event.source)
             _refuse(sifted, body, event_no, candidate, place=(source.id if source else None, None))
             continue
         first = candidates.setdefault(candidate.key16, candidate)
@@ -150,7 +150,7 @@ def _sift_body(sifted: Sifted, body: Body, known: Register) -> None:
             fresh.append(candidate.happened_at)
         else:
             _meet_again(sifted, body, first, candidate)
-    sifted.tallies[body.receipt_id].add(parsed=len(body.envelopes), accepted=fresh)
+    sifted.tallies[body.receipt_id].add(parsed=len(body.reading.checked), accepted=fresh)
 
 
 def _meet_again(sifted: Sifted, body: Body, first: Candidate, candidate: Candidate) -> None:
@@ -164,42 +164,42 @@ def _meet_again(sifted: Sifted, body: Body, first: Candidate, candidate: Candida
 
 
 def _candidate(  # noqa: PLR0911 -- each return is one reason to refuse
-    event_no: int, body: Body, envelope: Envelope, known: Register
+    event_no: int, body: Body, event: Checked, known: Register
 ) -> Candidate | Refusal:
-    source = known.sources.get(envelope["source"])
+    source = known.sources.get(event.source)
     if source is None:
-        return refusal_of(envelope, "source_unknown", "source", f"{envelope['source']!r} is not registered")
+        return refusal_of(event, "source_unknown", "source", f"{event.source!r} is not registered")
     if body.user not in source.users:
         return refusal_of(
-            envelope, "source_not_allowed", "source", f"user {body.user!r} may not send for {envelope['source']!r}"
+            event, "source_not_allowed", "source", f"user {body.user!r} may not send for {event.source!r}"
         )
-    versions = known.meters.get(envelope["type"])
+    versions = known.meters.get(event.type)
     if versions is None:
-        return refusal_of(envelope, "meter_unknown", "type", f"no meter is called {envelope['type']!r}")
+        return refusal_of(event, "meter_unknown", "type", f"no meter is called {event.type!r}")
     try:
-        happened_at = parse_instant(envelope["time"])
-        dataschema, subject = envelope.get("dataschema", ""), envelope.get("subject", "")
+        happened_at = parse_instant(event.time)
+        dataschema, subject = event.dataschema, event.subject
         version = version_for(versions, dataschema=dataschema, happened_at=happened_at)
         if version is None:
             return refusal_of(
-                envelope, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}"
+                event, "schema_unknown", "dataschema", f"the meter has no version for schema {dataschema!r}"
             )
-        refused = objection(version, envelope["data"], happened_at=happened_at, now=body.received_at)
+        refused = objection(version, event.data, happened_at=happened_at, now=body.received_at)
         if refused is not None:
-            _raise_if_unusable(envelope["data"].get(refused.field.removeprefix("data.")))
-            return refusal_of(envelope, refused.code, refused.field, refused.sentence)
-        data = _canonical(envelope["data"])
+            _raise_if_unusable(event.data.get(refused.field.removeprefix("data.")))
+            return refusal_of(event, refused.code, refused.field, refused.sentence)
+        data = _canonical(event.data)
     except Rejection as error:
-        return refusal_of(envelope, error.code, str(error.facts.get("field", "data")), error.sentence)
+        return refusal_of(event, error.code, str(error.facts.get("field", "data")), error.sentence)
     return Candidate(
         event_no,
-        key16(envelope["source"], envelope["id"]),
-        payload_hash(envelope["type"], subject, happened_at, dataschema, data),
+        key16(event.source, event.id),
+        payload_hash(event.type, subject, happened_at, dataschema, data),
         source.id,
         version.meter_id,
         version.id,
         happened_at,
-        envelope["id"],
+        event.id,
         subject,
         data,
     )
@@ -224,10 +224,10 @@ def _raise_if_unusable(value: object) -> None:
         raise value.rejection
 
 
-def conflict(envelope: Envelope, first_event_no: int) -> Refusal:
+def conflict(event: Checked, first_event_no: int) -> Refusal:
     """The refusal of an event whose (source, id) came before with another body."""
     sentence = f"the same id came before with another body, as event {first_event_no}: send a correction under a new id"
-    return refusal_of(envelope, "conflicting_duplicate", "id", sentence)
+    return refusal_of(event, "conflicting_duplicate", "id", sentence)
 
 
 def hour_of(instant: datetime) -> datetime:
@@ -236,12 +236,16 @@ def hour_of(instant: datetime) -> datetime:
     return instant.replace(minute=0, second=0, microsecond=0)
 
 
-def refusal_of(envelope: Envelope, code: str, name: str, sentence: str) -> Refusal:
+def refusal_of(event: Checked, code: str, name: str, sentence: str) -> Refusal:
     """The refusal of an event by `code`, because of the attribute `name`; it names whose event it is."""
-    return Refusal(code, name, sentence, {each: envelope.get(each) for each in ("id", "source", "type", "subject")})
+    named = {"id": event.id, "source": event.source, "type": event.type, "subject": event.subject or None}
+    return Refusal(code, name, sentence, named)
 
 
-def _digest(event: object) -> bytes:
+def _digest(reading: Reading, index: int) -> bytes:
+    """Tells a refused event from another that claims its id: the event as far as it was understood."""
+    checked = reading.checked[index]
+    event = reading.written[index] if isinstance(checked, Refusal) else checked
     return blake2b(repr(event).encode(errors="backslashreplace"), digest_size=16).digest()
 
 
@@ -258,7 +262,7 @@ def _refuse(  # noqa: PLR0913 -- two of them only where more is known than what 
     digest: bytes | None = None,
     place: Place = (None, None),
 ) -> None:
-    digest = digest or _digest(body.events[event_no - body.first_event_no])
+    digest = digest or _digest(body.reading, event_no - body.first_event_no)
     source, event_id = refusal.event.get("source"), refusal.event.get("id")
     key = key16(source, event_id) if isinstance(source, str) and isinstance(event_id, str) else digest
     sifted.tallies[body.receipt_id].refused += 1

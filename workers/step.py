@@ -85,7 +85,7 @@ def perform(name: str, ids: Sequence[int], *, is_redelivered: bool = False) -> N
                 _attempt(name, [work_id])
         return
     limits = settings()
-    with _database(), engine().connect() as conn:
+    with _database(), engine().begin() as conn:  # a rollback would make psycopg forget all it has prepared
         runs = work.chunks(work.weights(conn, ids), rows_max=limits.hint_rows_max, weight_max=limits.hint_weight_max)
     for part in runs:
         _attempt(name, part)
@@ -130,7 +130,8 @@ def _transact(body: Body, name: str, ids: Sequence[int]) -> None:
         claimed = work.claim(conn, name, ids)
         work.lock_subjects(conn, name, [row.subject for row in claimed])
         stale = work.superseded(conn, [row.id for row in claimed])
-        work.done(conn, sorted(stale), outcome="superseded")
+        if stale:
+            work.done(conn, sorted(stale), outcome="superseded")
         unit = Unit(conn, tuple(row for row in claimed if row.id not in stale), database_now(conn))
         if unit.ready:
             body(unit)

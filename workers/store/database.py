@@ -20,7 +20,12 @@ MIGRATIONS = Path(__file__).resolve().parents[2] / "infra" / "migrations"
 #: Sessions give up a statement after this; the longest set-based step is far below it.
 STATEMENT_TIMEOUT_S = 120
 #: What every session runs with. A batch of thirty thousand usages is joined and sorted in memory.
-SESSION = {"timezone": "UTC", "statement_timeout": f"{STATEMENT_TIMEOUT_S}s", "work_mem": "32MB"}
+SESSION = {
+    "timezone": "UTC",
+    "statement_timeout": f"{STATEMENT_TIMEOUT_S}s",
+    "work_mem": "32MB",
+    "plan_cache_mode": "force_custom_plan",
+}
 #: A peer that vanished without a word is noticed after about 11 seconds.
 KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
 
