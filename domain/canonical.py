@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Clamped, Context, Decimal, DecimalException, Inexact, InvalidOperation, Overflow, Subnormal
+from hashlib import sha256
 from typing import Final, TypeAlias
 
 from domain.errors import Rejection
@@ -17,6 +18,8 @@ DIGITS_MAX: Final = 38
 EXPONENT_MAX: Final = 30
 #: Nesting of arrays and objects; usage is flat, and a body of brackets must not exhaust a worker's stack.
 DEPTH_MAX: Final = 32
+#: Bytes of a text that is part of a key: an entry of a PostgreSQL index holds no more than 2,704.
+KEY_TEXT_BYTES_MAX: Final = 2_000
 
 #: Takes a number as it is or signals: inexact here means too many digits, subnormal too small an exponent.
 _BOUNDED: Final = Context(
@@ -133,6 +136,12 @@ def plain_text(value: Json) -> str:
     if isinstance(value, str):
         return value
     return jsonb_text(value)
+
+
+def key_text(words: str) -> str:
+    """The text where it is part of a key: itself, or its SHA-256 if no index could hold it."""
+    encoded = words.encode()
+    return words if len(encoded) <= KEY_TEXT_BYTES_MAX else f"sha256-{sha256(encoded).hexdigest()}"
 
 
 def jsonb_text(value: Json) -> str:

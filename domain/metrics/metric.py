@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from domain.canonical import Json, jsonb_text
+from domain.canonical import Json, jsonb_text, key_text
 from domain.definitions import Definition, DefinitionInvalid
 from domain.errors import Rejection
 from domain.metrics.aggregation import Aggregation, Contribution
@@ -69,10 +69,13 @@ class Metric:
         return self.aggregation.contribution(properties, happened_at=happened_at)
 
     def dimension_text(self, properties: Mapping[str, Json]) -> str:
-        """The event's dimensions as PostgreSQL prints them: `{"origin": "JFK"}`; empty for a metric without."""
+        """The event's dimensions as PostgreSQL prints them: `{"origin": "JFK"}`; empty for a metric without.
+
+        Dimensions that are too long to be kept apart by stand there as their SHA-256.
+        """
         if not self.dimensions:
             return ""
-        return jsonb_text({name: properties.get(name) for name in self.dimensions})
+        return key_text(jsonb_text({name: properties.get(name) for name in self.dimensions}))
 
     def to_json(self) -> dict[str, Json]:
         """The definition that `parse_metric` reads back as an equal metric."""

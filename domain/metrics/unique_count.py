@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from domain.canonical import Json, plain_text
+from domain.canonical import Json, key_text, plain_text
 from domain.metrics.aggregation import Kept, Observation
 
 
@@ -19,8 +19,8 @@ class UniqueCount:
     keeps: ClassVar[Literal["values"]] = "values"
 
     def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Observation:  # noqa: ARG002
-        """The property's value as plain text."""
-        return Observation(plain_text(properties[self.property_name]))
+        """The property's value as plain text, or what stands for one that is too long to be counted by."""
+        return Observation(key_text(plain_text(properties[self.property_name])))
 
     def quantity(self, kept: Kept) -> Decimal:
         """How many values are left. Raises `AggregateNegative` if one was taken back too often."""

@@ -1,5 +1,6 @@
 import json
 from decimal import Decimal
+from hashlib import sha256
 
 import msgspec
 import pytest
@@ -18,6 +19,7 @@ from domain.canonical import (
     decimal_text,
     is_number,
     jsonb_text,
+    key_text,
     normal_number,
     number_in,
     plain_text,
@@ -144,6 +146,12 @@ def test_an_object_is_printed_as_postgresql_prints_jsonb():
 
     assert jsonb_text(value) == '{"b": true, "at": 0.0000001, "é": null, "zone": "a\\"b"}'
     assert jsonb_text({}) == "{}"
+
+
+def test_a_part_of_a_key_is_itself_as_long_as_an_index_can_hold_it():
+    assert key_text(1_000 * "é") == 1_000 * "é"
+    assert key_text(2_001 * "x") == f"sha256-{sha256(2_001 * b'x').hexdigest()}"
+    assert len({key_text(number * "\U0001f6eb") for number in range(400, 1_000)}) == 600
 
 
 @pytest.mark.parametrize(("value", "number"), [(7, "7"), (Decimal("0.50"), "0.5"), ("-0012.50", "-12.5"), ("0", "0")])

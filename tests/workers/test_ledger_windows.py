@@ -108,3 +108,18 @@ def move_back(line, name):
             {"batch": batch, "name": name},
         )
     line.owe("aggregate", f"batch/{batch}")
+
+
+def test_values_and_dimensions_that_no_index_can_hold_are_counted_like_others(line):
+    with line.owner.begin() as conn:
+        conn.execute(text("update metrics set dimensions = '{caller}' where name in ('calls', 'minutes')"))
+    chance = random.Random(4)
+    one, other = ("".join(chr(chance.randrange(0x10000, 0x1F000)) for _ in range(1_000)) for _ in range(2))
+    callers = ("ann", one, other, one)
+
+    line.receive(*(event(f"e{number}", caller=caller) for number, caller in enumerate(callers)))
+    line.run()
+
+    assert line.quantities() == {"calls": 4, "minutes": 4, "callers": 3}
+    assert line.value("select count(*) from aggregates g join metrics m on m.id = metric_id where name = 'calls'") == 3
+    assert line.differences() == []

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, create_engine, text
 
-from domain.canonical import Json, canonical_json, jsonb_text, plain_text
+from domain.canonical import KEY_TEXT_BYTES_MAX, Json, canonical_json, jsonb_text, key_text, plain_text
 from domain.enrichment import parse_exclusion_rule
+from workers.store.attributions import KEY_TEXT
 from workers.store.rules import OPERATORS, _tests
 
 VALUES: tuple[Json, ...] = (
@@ -77,3 +78,17 @@ def test_dimensions_have_one_text(conn):
     )
 
     assert list(found.scalars()) == [jsonb_text(event) for event in events]
+
+
+def test_a_part_of_a_key_has_one_text(conn):
+    longest = KEY_TEXT_BYTES_MAX // 2 * "é"
+    words = ["", "x", longest, f"{longest}x", 1_000 * "\U0001f6eb"]
+
+    found = conn.execute(
+        text(
+            f"select {KEY_TEXT.format('w')} from unnest(cast(:words as text[])) with ordinality as e (w, n) order by n"
+        ),
+        {"words": words},
+    )
+
+    assert list(found.scalars()) == [key_text(each) for each in words]

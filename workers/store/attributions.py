@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
+from domain.canonical import KEY_TEXT_BYTES_MAX
 from workers.store.events import POSITION_BITS
 from workers.store.rules import sql_of_rules
 from workers.store.totals import HASH
@@ -32,21 +33,28 @@ MAPPING_KEY = (
     """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
 )
 
-USAGE = """
-with picked as ({picked}),
+#: As `domain.canonical.key_text`: what no index can hold would keep its whole batch from being aggregated, for ever.
+KEY_TEXT = (
+    f"case when octet_length({{0}}) <= {KEY_TEXT_BYTES_MAX} then {{0}} "
+    "else 'sha256-' || encode(sha256(convert_to({0}, 'UTF8')), 'hex') end"
+)
+
+USAGE = f"""
+with picked as ({{picked}}),
 usage as materialized (
   select p.event_no, p.key16, p.source_id, p.event_id, p.subject, p.happened_at, p.batch_no, p.exception_id,
     date_trunc('hour', p.happened_at) as hour, coalesce(m.id, 0) as metric_id,
     case m.aggregation when 'sum' then (p.data ->> m.property)::numeric else 1 end as quantity,
-    case m.aggregation when 'unique_count' then p.data ->> m.property end as value,
-    case when m.dimensions = '{{}}' or m.id is null then '' else
-      (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) end as dimensions,
+    case m.aggregation when 'unique_count' then {KEY_TEXT.format("p.data ->> m.property")} end as value,
+    case when cardinality(m.dimensions) = 0 or m.id is null then '' else
+      (select {KEY_TEXT.format("w")} from
+        (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) k (w)) end as dimensions,
     g.id as mapping_id, s.id as subscription_id, s.cycle_id, v.id as contract_version_id, b.id as billing_period_id,
     s.id is not null and b.id is null as is_period_missing, r.rule_id, w.waits_kind, w.waits_key,
     case when r.rule_id is not null then 'excluded'
       when m.id is null then 'metric_not_found'
       when (m.property is not null and p.data ->> m.property is null)
-        or (m.requires <> '{{}}' and exists (select from unnest(m.requires) q where p.data ->> q is null))
+        or (cardinality(m.requires) > 0 and exists (select from unnest(m.requires) q where p.data ->> q is null))
         then 'quantity_missing'
       when s.id is null then 'subscription_not_found'
       when v.id is null then 'contract_not_in_force'
@@ -60,11 +68,11 @@ usage as materialized (
   left join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= v.starts_at and p.happened_at < v.ends_at
   left join billing_periods b on b.cycle_id = s.cycle_id and p.happened_at >= b.starts_at and p.happened_at < b.ends_at
-  cross join lateral (select {rules} as rule_id) r
+  cross join lateral (select {{rules}} as rule_id) r
   cross join lateral (select
     case when m.id is null then 'metric' when s.id is null then 'mapping' when v.id is null then 'contract' end
       as waits_kind,
-    case when m.id is null then p.meter_id::text when s.id is null then {mapping_key}
+    case when m.id is null then p.meter_id::text when s.id is null then {{mapping_key}}
       when v.id is null then s.contract_id::text end as waits_key) w
 )"""
 
