@@ -12,6 +12,7 @@ import typer
 from pika.exceptions import AMQPError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from queues.publishing import NotPublished
@@ -76,13 +77,18 @@ def print_json(payload: object) -> None:
     sys.stdout.write(json.dumps(payload, default=str, indent=2, ensure_ascii=False) + "\n")
 
 
+def plain(words: str) -> Text:
+    """The words exactly as they are: what looks like markup is shown, what would steer a terminal is replaced."""
+    return Text("".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in words))
+
+
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
-    """A table; a column whose name ends in `#` holds numbers and is set to the right."""
+    """A table of plain values; a column whose name ends in `#` holds numbers and is set to the right."""
     made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
     for column in columns:
         made.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
     for row in rows:
-        made.add_row(*("" if value is None else str(value) for value in row))
+        made.add_row(*(each if isinstance(each, Text) else plain("" if each is None else str(each)) for each in row))
     return made
 
 

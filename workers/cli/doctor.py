@@ -3,13 +3,14 @@
 from dataclasses import asdict
 
 import typer
+from rich.text import Text
 
 from workers.cli import console, reach
 from workers.cli.checks import Check
 from workers.cli.checks_database import database_checks
 from workers.cli.console import FOUND, AsJson
 
-_MARKS = {"ok": "[green]ok[/]", "warning": "[yellow]warning[/]", "wrong": "[bold red]wrong[/]"}
+_STYLES = {"ok": "green", "warning": "yellow", "wrong": "bold red"}
 
 
 @console.command
@@ -27,7 +28,7 @@ def doctor(as_json: AsJson = False) -> None:
     if as_json:
         console.print_json([asdict(check) for check in checks])
     else:
-        rows = [[_MARKS[each.state], each.name, each.says, each.fix] for each in checks]
+        rows = [[Text(each.state, _STYLES[each.state]), each.name, each.says, each.fix] for each in checks]
         console.out().print(console.table("Doctor", ["", "what", "says", "what to do"], rows))
     if any(check.state == "wrong" for check in checks):
         raise typer.Exit(FOUND)

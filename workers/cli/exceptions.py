@@ -128,6 +128,6 @@ def _print(row: ExceptionRow, body: object) -> None:
         out.print(f"[bold]fix[/]     {CODES[row.code].fix}", markup=True)
     if body is not None:
         out.print("[bold]body[/]")
-        out.print(body if isinstance(body, str) else json.dumps(body, indent=2, default=str), markup=False)
+        out.print(console.plain(body if isinstance(body, str) else json.dumps(body, indent=2, default=str)))
     if row.state == "open":
         out.print(f"next: [bold]tallyline replay {row.id}[/] tells what sending it again would come to")

@@ -231,6 +231,19 @@ def test_exceptions_are_listed_and_one_is_shown_with_its_event(airports, lines):
     assert "quantity_missing" in airports("exceptions", "list").out
 
 
+def test_what_an_upstream_writes_is_shown_and_never_obeyed(airports, lines):
+    ids = ["[/nothing opened]", "[red]alert[/red]", "\x1b[2Jgone"]
+    airports("send", lines(*(departure(n, id=name, source="/ops/none") for n, name in enumerate(ids))))
+
+    shown = text_of(airports("exceptions", "list", "--limit", 200))
+
+    assert all(name.split()[0] in shown for name in ids[:2])
+    assert "\ufffd[2Jgone" in shown
+    assert "\x1b" not in shown
+    for number in (1, 2, 3):
+        assert airports("exceptions", "show", number).code == 0
+
+
 def test_a_body_that_cannot_be_read_is_shown_as_it_came(airports):
     store(airports, b"no \xff json", content_type="application/cloudevents+json")
     settle(airports)
