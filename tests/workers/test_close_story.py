@@ -3,12 +3,14 @@
 import sys
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
 from line_bench import batch, event
 
 from domain.closing import OverrideInvalid, StageOutOfOrder
+from workers.cli import billing
 from workers.store import billing_runs, run_totals
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
@@ -335,6 +337,26 @@ def test_drafts_that_cannot_be_completed_are_left_to_the_next_run_by_name(month)
     month.work()
     assert (month.stage(run), month.stage(later)) == ("closed", "closed")
     month.assert_all_accounted_for()
+
+
+def test_an_operator_comes_to_the_run_that_bills_what_another_left_out(month):
+    month.use(*MARCH)
+    month.bound.run(
+        """delete from prices where contract_version_id in (
+             select v.id from contract_versions v join contracts c on c.id = v.contract_id where c.ref = 'c-dl')"""
+    )
+    run = month.request()
+    month.override(run, "drafts_blocked")
+    asked = partial(billing.press, billing.find_period("pony", "2026-03", None), person="ann", dates=billing.Dates())
+    assert asked() == run, "it has not issued its documents yet"
+    month.approve(run)
+
+    later = asked()
+    month.work()
+
+    assert later != run
+    assert (month.stage(later), month.blockers(later)) == ("frozen", {"drafts_blocked": 1})
+    assert asked() == later
 
 
 def test_a_draft_that_cannot_be_taxed_is_void_and_left_to_the_next_run(month):

@@ -18,6 +18,8 @@ from workers.store.database import engine
 
 T = TypeVar("T")
 
+#: What is in the way of a run that has left usage to the next one: it closes when that one has billed it.
+WAITS_FOR_NEXT_RUN = "usage_in_flight"
 #: How often a run is looked at while it moves.
 LOOK_S = 0.1
 #: Longest that a command waits for a run to come to rest.
@@ -69,17 +71,24 @@ def is_done(period: Period) -> bool:
 
 
 def press(period: Period, *, person: str, dates: Dates) -> int:
-    """Ask for the period to be billed, or go on with the run that is under way: its number. Raises `Failure`."""
+    """Ask for the period to be billed, or go on with the run that is under way: its number. Raises `Failure`.
+
+    A run that has done all but what it left to the next one is not under way: what it waits for is that next run.
+    """
     last_day = period.ends_on - timedelta(days=1)
     invoice_on = dates.invoice_on or last_day
     wanted = Wanted(period.id, invoice_on, dates.posting_on or invoice_on, person)
     with engine().begin() as conn:
         run = billing_looks.last_run(conn, period.id)
-        if run is None or billing_looks.standing(conn, run).stage == "closed":
+        if run is None or _is_through(billing_looks.standing(conn, run)):
             run = _asked(lambda: billing_runs.request(conn, wanted))
         hints = billing_runs.press(conn, run)
     _publish(hints)
     return run
+
+
+def _is_through(now: Standing) -> bool:
+    return now.stage == "closed" or any(each.code == WAITS_FOR_NEXT_RUN for each in now.blockers)
 
 
 def override(run_id: int, code: str, *, person: str, reason: str) -> int:
