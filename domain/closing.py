@@ -52,6 +52,7 @@ class Facts:
     work_open: int = 0
     drafts_blocked: int = 0
     accounts_parked: int = 0
+    issue_date_too_early: int = 0
     approval_missing: int = 0
     postings_unconfirmed: int = 0
     posting_differs: int = 0
@@ -77,6 +78,7 @@ CONDITIONS: Final = (
     Condition("drafted", "work_open"),
     Condition("drafted", "drafts_blocked", is_overridable=True),
     Condition("approved", "accounts_parked", is_overridable=True),
+    Condition("approved", "issue_date_too_early"),
     Condition("approved", "approval_missing"),
     Condition("posted", "postings_unconfirmed"),
     Condition("reconciled", "posting_differs"),

@@ -197,7 +197,7 @@ number_too_long high
     Shorten the prefix of the series.
 issue_date_too_early medium
     The invoice date lies before that of the series' last number.
-    Take a later date, or a series of its own.
+    Bill with a later date: `tallyline close ENTITY PERIOD --invoice-on DATE`.
 total_negative high
     A document that must ask for money would give it.
     Issue a credit note instead.

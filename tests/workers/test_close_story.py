@@ -11,6 +11,7 @@ from line_bench import batch, event
 
 from domain.closing import OverrideInvalid, StageOutOfOrder
 from workers.cli import billing
+from workers.cli.console import Failure
 from workers.store import billing_runs, run_totals
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
@@ -357,6 +358,47 @@ def test_an_operator_comes_to_the_run_that_bills_what_another_left_out(month):
     assert later != run
     assert (month.stage(later), month.blockers(later)) == ("frozen", {"drafts_blocked": 1})
     assert asked() == later
+
+
+def pressed(month, **dates):
+    """An operator presses on, with these dates if any; the run."""
+    run = billing.press(billing.find_period("pony", "2026-03", None), person="ann", dates=billing.Dates(**dates))
+    month.work()
+    return run
+
+
+def test_a_date_before_that_of_the_last_number_is_in_the_way_until_a_later_one_is_given(month):
+    month.use(*MARCH)
+    month.bill(invoice_on=date(2026, 4, 1))
+    month.use(("u4", "UA", "N4", 100))
+
+    run = pressed(month)
+    assert (month.stage(run), month.blockers(run)) == ("drafted", {"issue_date_too_early": 1, "approval_missing": 1})
+    month.approve(run)
+    assert (month.stage(run), month.blockers(run)) == ("drafted", {"issue_date_too_early": 1})
+    assert month.bound.one("select count(*) from work where state = 'dead'") == 0
+
+    assert pressed(month, invoice_on=date(2026, 4, 2)) == run
+    assert month.blockers(run) == {"approval_missing": 1}, "what was approved had another date"
+    month.approve(run)
+    assert month.stage(run) == "closed"
+    assert month.bound.rows("select invoice_on, posting_on from invoices where billing_run_id = :run", run=run) == [
+        (date(2026, 4, 2), date(2026, 3, 31))
+    ]
+
+
+def test_documents_that_are_issued_keep_their_dates(month):
+    month.use(*MARCH)
+    run = month.request()
+    with engine().begin() as conn:
+        billing_runs.approve(conn, run, person="bob")
+        billing_runs.press(conn, run)
+    month.work("close")
+    assert month.stage(run) == "approved"
+
+    with pytest.raises(Failure, match="its documents have their dates"):
+        pressed(month, invoice_on=date(2026, 4, 2))
+    assert pressed(month, invoice_on=date(2026, 4, 1)) == run
 
 
 def test_a_draft_that_cannot_be_taxed_is_void_and_left_to_the_next_run(month):

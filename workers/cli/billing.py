@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from time import monotonic
 from typing import TypeVar
 
+from sqlalchemy import Connection
+
 from domain.errors import Rejection
 from queues.work import Hintable
 from workers.cli import reach
@@ -28,7 +30,10 @@ REST_S_MAX = 3_600.0
 
 @dataclass(frozen=True, slots=True)
 class Dates:
-    """The date on the documents and the date they are booked on; the period's last day unless given."""
+    """The date on the documents and the date they are booked on.
+
+    Unless given it is the period's last day, or what the run under way has already.
+    """
 
     invoice_on: date | None = None
     posting_on: date | None = None
@@ -82,9 +87,15 @@ def press(period: Period, *, person: str, dates: Dates) -> int:
         run = billing_looks.last_run(conn, period.id)
         if run is None or _is_through(billing_looks.standing(conn, run)):
             run = _asked(lambda: billing_runs.request(conn, wanted))
+        else:
+            _redate(conn, run, dates)
         hints = billing_runs.press(conn, run)
     _publish(hints)
     return run
+
+
+def _redate(conn: Connection, run: int, dates: Dates) -> None:
+    _asked(lambda: billing_runs.redate(conn, run, invoice_on=dates.invoice_on, posting_on=dates.posting_on))
 
 
 def _is_through(now: Standing) -> bool:

@@ -123,6 +123,31 @@ def approve(conn: Connection, run_id: int, *, person: str) -> None:
     )
 
 
+_REDATED = text("""
+update billing_runs set invoice_on = :invoice_on, posting_on = :posting_on, approved_by = null, approved_at = null
+where id = :id
+""")
+_REDATED_DRAFTS = text("""
+update invoices set invoice_on = :invoice_on, posting_on = :posting_on
+where billing_run_id = :id and state in ('draft', 'taxed', 'empty')
+""")
+
+
+def redate(conn: Connection, run_id: int, *, invoice_on: date | None, posting_on: date | None) -> None:
+    """Give what the run has not issued yet other dates, None: as before; it has to be approved again then.
+
+    Raises `StageOutOfOrder` if its documents are issued.
+    """
+    run = hold(conn, run_id)
+    dates = {"invoice_on": invoice_on or run.invoice_on, "posting_on": posting_on or run.posting_on}
+    if dates == {"invoice_on": run.invoice_on, "posting_on": run.posting_on}:
+        return
+    if STAGES.index(run.stage) >= STAGES.index("approved"):
+        raise StageOutOfOrder(f"run {run_id} is {run.stage}: its documents have their dates", run=run_id)
+    conn.execute(_REDATED, {**dates, "id": run_id})
+    conn.execute(_REDATED_DRAFTS, {**dates, "id": run_id})
+
+
 def override(conn: Connection, run_id: int, code: str, *, person: str, reason: str) -> Override:
     """Let a blocker of the run pass, as often as it was seen. Raises `OverrideInvalid`."""
     run = hold(conn, run_id)

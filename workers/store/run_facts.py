@@ -32,6 +32,13 @@ _WORK = text("""
 select count(*) filter (where state = 'ready') as open, count(*) filter (where state = 'dead') as dead
 from work where close_id = :run and step in ('rate', 'tax')
 """)
+#: Series that would have to number documents of the run back in time. Others may number more until it issues.
+_TOO_EARLY = text("""
+select count(*) from number_series n join (
+  select distinct legal_entity_id, kind, invoice_on from invoices where billing_run_id = :run and state = 'taxed') d
+  on d.legal_entity_id = n.legal_entity_id and d.kind = n.series
+where n.earlier = 'refuse' and n.last_number > 0 and n.last_on > d.invoice_on
+""")
 _POSTINGS = text("""
 select count(*) filter (where p.state not in ('confirmed', 'superseded')) as unconfirmed,
   count(*) filter (where p.state <> 'superseded' and p.reconciled_at is null) as unreconciled
@@ -64,8 +71,11 @@ def _before_drafting(conn: Connection, run: Run) -> Facts:
     return Facts(work_open=row.open, drafts_blocked=row.dead)
 
 
-def _before_approval(_conn: Connection, run: Run) -> Facts:
-    return Facts(approval_missing=0 if run.approved_by else 1)
+def _before_approval(conn: Connection, run: Run) -> Facts:
+    return Facts(
+        issue_date_too_early=conn.execute(_TOO_EARLY, {"run": run.id}).scalar_one(),
+        approval_missing=0 if run.approved_by else 1,
+    )
 
 
 def _before_posted(conn: Connection, run: Run) -> Facts:
