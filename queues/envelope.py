@@ -70,7 +70,8 @@ def read_hint(body: bytes, *, queue: str) -> HintMessage:
     try:
         message: HintMessage = Message.decode(body)
     except DecodeError as error:
-        raise HintUnreadable(f"not a Dramatiq message: {error.error or error}") from None
+        missing = f"the field {error.error} is missing" if isinstance(error.error, KeyError) else error.error or error
+        raise HintUnreadable(f"not a Dramatiq message: {missing}") from None
     require_hint(message)
     options = {name: value for name, value in message.options.items() if name in OPTIONS_HONOURED}
     return Message(

@@ -31,10 +31,13 @@ def command(connections: Sequence[str], options: Sequence[str]) -> list[str]:
 def connections_of(environment: Mapping[str, str]) -> list[str]:
     """The connections named in the environment, else those of the database; waits until there is one."""
     named = environment.get("POST_CONNECTIONS", "").split()
+    is_told = False
     while not named:
         named = _known()
         if not named:
-            log.info("no ERP connection yet", again_s=AGAIN_S)
+            if not is_told:
+                log.info("waits for the first ERP connection in the master data", again_s=AGAIN_S)
+                is_told = True
             time.sleep(AGAIN_S)
     return named
 

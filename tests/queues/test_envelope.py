@@ -50,6 +50,11 @@ def test_what_is_no_hint_is_refused_with_a_reason(body):
         envelope.read_hint(body, queue="validate")
 
 
+def test_a_usage_event_that_came_as_a_hint_is_refused_with_what_it_lacks():
+    with pytest.raises(HintUnreadable, match="the field 'args' is missing"):
+        envelope.read_hint(b'{"specversion": "1.0", "id": "1", "source": "/a", "data": {}}', queue="validate")
+
+
 def test_a_hint_belongs_to_the_queue_it_arrived_on_and_keeps_only_known_options():
     options = {"correlation_id": "c", "attempt": 2, "eta": 9e15, "time_limit": 1, "pipe_target": {}, "throws": "X"}
 

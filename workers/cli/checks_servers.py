@@ -12,7 +12,15 @@ from queues.broker import broker
 from queues.publishing import NotPublished
 from queues.rabbit_api import RabbitApi, RabbitApiFailed
 from queues.settings import settings
-from queues.topology import INTAKE_QUEUE, QueueUnknown, Upstream, exchanges, queue_arguments, work_queues
+from queues.topology import (
+    INTAKE_QUEUE,
+    QueueUnknown,
+    Upstream,
+    dead_queue_name,
+    exchanges,
+    queue_arguments,
+    work_queues,
+)
 from workers.cli.checks import Check, clock, names, noted
 from workers.cli.console import Failure
 from workers.cli.sources import rabbit_api
@@ -31,7 +39,9 @@ def server_checks() -> list[Check]:
         checks += _consumers(work_queues(connections))
     with noted(checks, "RabbitMQ console", (RabbitApiFailed, Failure), fix=_API):
         api = rabbit_api()
-        checks += _topology(api, queue_arguments(connections, upstreams))
+        queues = api.queues()
+        checks += _topology(api, queues, queue_arguments(connections, upstreams))
+        checks.append(dead_letters(queues))
         checks.append(_alarms(api))
         # the header holds whole seconds
         checks.append(clock("clock of RabbitMQ", api.clock, resolution=timedelta(seconds=1)))
@@ -74,9 +84,11 @@ def _consumers(queues: Sequence[str]) -> list[Check]:
     return checks
 
 
-def _topology(api: RabbitApi, wanted: Mapping[str, Mapping[str, str | int]]) -> list[Check]:
+def _topology(
+    api: RabbitApi, queues: Sequence[Mapping[str, Any]], wanted: Mapping[str, Mapping[str, str | int]]
+) -> list[Check]:
     """Whether queues and exchanges have the arguments of this code; RabbitMQ refuses to change them afterwards."""
-    found: Mapping[str, Any] = {queue["name"]: queue["arguments"] for queue in api.queues()}
+    found: Mapping[str, Any] = {queue["name"]: queue["arguments"] for queue in queues}
     differing = [name for name, arguments in wanted.items() if name in found and dict(found[name]) != dict(arguments)]
     checks = []
     if differing:
@@ -97,6 +109,16 @@ def _topology(api: RabbitApi, wanted: Mapping[str, Mapping[str, str | int]]) -> 
         fix = "start the fleet, or import infra/rabbitmq/definitions.json; delete an exchange that differs first"
         checks.append(Check("exchanges", "wrong", f"missing or different: {names(odd)}", fix))
     return checks
+
+
+def dead_letters(queues: Sequence[Mapping[str, Any]]) -> Check:
+    """Which `.XQ` hold bodies. RabbitMQ's statistics lag by seconds, and a new queue has none yet."""
+    dead = [each for each in queues if each["name"].endswith(dead_queue_name("")) and each.get("messages")]
+    held = [f"{each['messages']} in {each['name']}" for each in dead]
+    if not held:
+        return Check("dead letters", "ok", "none")
+    fix = "read their headers in the RabbitMQ console: `runbook` names the page that says what to do"
+    return Check("dead letters", "warning", names(held), fix)
 
 
 def _alarms(api: RabbitApi) -> Check:
