@@ -44,9 +44,9 @@ def find_period(entity: str, label: str, cycle: str | None) -> Period:
     with engine().begin() as conn:
         known = billing_looks.cycles(conn, entity)
         if not known:
-            raise Failure(
-                f"there is no legal entity {entity!r} with a cycle", fix="`tallyline doctor` tells what is missing"
-            )
+            there = ", ".join(billing_looks.entities(conn))
+            fix = f"name one of {there}" if there else "load legal entities and cycles with `tallyline master load`"
+            raise Failure(f"there is no legal entity {entity!r} with a cycle", fix=fix)
         if cycle is None and len(known) > 1:
             raise Failure(f"{entity} has the cycles {', '.join(known)}", fix="name one with --cycle")
         chosen = cycle or next(iter(known))

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.table import Table
@@ -72,11 +72,17 @@ def _fix(code: str) -> str:
 def list_(
     code: Annotated[str | None, typer.Option(help="Only this cause.")] = None,
     step: Annotated[str | None, typer.Option(help="Only what this step refused.")] = None,
-    state: Annotated[str, typer.Option(help="open, replayed, dismissed or resolved.")] = "open",
+    state: Annotated[
+        Literal["open", "replayed", "dismissed", "resolved"], typer.Option(help="Only those in this state.")
+    ] = "open",
     limit: Annotated[int, typer.Option(min=1, max=backlog.ROWS_MAX, help="Rows to show, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
     """List exceptions one by one, the newest first."""
+    if code is not None and code not in CODES:
+        raise Failure(
+            f"there is no code {code!r}", fix="`tallyline exceptions` lists the causes, the runbook all codes"
+        )
     with reach.database(), snapshot() as conn:
         rows = backlog.exception_rows(conn, code=code, step=step, state=state, rows=limit)
     if as_json:
@@ -91,6 +97,8 @@ def list_(
     ]
     columns = ["exception#", "step", "code", "seen#", "metric", "source", "event or subject", "says"]
     console.out().print(console.table(f"Exceptions ({state})", columns, shown))
+    if len(rows) == limit:
+        console.out().print(f"There may be more than these {limit}: --limit shows them.")
 
 
 @app.command("show")

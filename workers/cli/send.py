@@ -16,7 +16,7 @@ from queues.settings import settings
 from queues.topology import INTAKE_QUEUE, USAGE_EXCHANGE
 from workers.cli import console, reach
 from workers.cli.bodies import Body, bodies, counted, texts
-from workers.cli.console import AWAY, FOUND, AsJson, Failure
+from workers.cli.console import AWAY, FOUND, AsJson, Failure, count
 from workers.cli.working import work_here
 
 #: Who sends in the embedded run, where no broker verifies it.
@@ -59,7 +59,10 @@ def _report(facts: dict[str, object], *, as_json: bool) -> None:
     if as_json:
         console.print_json(facts)
     else:
-        console.out().print(", ".join(f"[bold]{value}[/] {name.replace('_', ' ')}" for name, value in facts.items()))
+        counts = [f"[bold]{count(n)}[/] {name}" for name, n in facts.items() if isinstance(n, int)]
+        console.out().print(", ".join(counts))
+        if "confirmed_by" in facts:
+            console.out().print(f"{facts['confirmed_by']} has them safe; [bold]tallyline status[/] follows them on")
         if facts.get("refused"):
             console.out().print("see why with [bold]tallyline exceptions[/]")
 

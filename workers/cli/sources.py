@@ -43,14 +43,16 @@ def list_(as_json: AsJson = False) -> None:
 def add(
     name: Annotated[str, typer.Argument(help="What its events carry as `source`, such as /ops/jfk.")],
     user: Annotated[str, typer.Option(help="The RabbitMQ user that may claim it.")],
-    owner: Annotated[str, typer.Option(help="Who answers for it.")] = "operations",
-    quota: Annotated[int | None, typer.Option(min=1, help="Events an hour; more are refused.")] = None,
+    owner: Annotated[str | None, typer.Option(help="Who answers for it; `operations` if it is new.")] = None,
+    quota: Annotated[
+        int | None, typer.Option(min=1, help="Events an hour; more are refused. No limit if it is new.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a source, and in a fleet its RabbitMQ user with a password that is shown once.
 
     The user may write to the exchange `usage` and read its own refusals, nothing else. A user that is there keeps its
-    password; one user may have several sources.
+    password, a source that is there keeps the owner and quota that are not given; one user may have several sources.
     """
     upstream = _upstream(user)
     with reach.database():
@@ -102,11 +104,13 @@ def vhost_of(amqp_url: str) -> str:
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
 
 
-def _put_source(name: str, owner: str, quota: int | None, user: str) -> bool:
+def _put_source(name: str, owner: str | None, quota: int | None, user: str) -> bool:
     with engine().begin() as conn:
         row = conn.execute(
-            text("""insert into sources (name, owner, quota_per_hour) values (:name, :owner, :quota)
-                 on conflict (name) do update set owner = excluded.owner, quota_per_hour = excluded.quota_per_hour
+            text("""insert into sources (name, owner, quota_per_hour)
+                 values (:name, coalesce(:owner, 'operations'), :quota)
+                 on conflict (name) do update set owner = coalesce(:owner, sources.owner),
+                   quota_per_hour = coalesce(:quota, sources.quota_per_hour)
                  returning id, (xmax = 0) as is_new"""),
             {"name": name, "owner": owner, "quota": quota},
         ).one()

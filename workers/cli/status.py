@@ -107,8 +107,9 @@ def _print(facts: dict[str, Any]) -> None:
     else:
         out.print("No work is owed and none is dead.")
     out.print(f"Unbilled: [bold]{money_text(facts['unbilled'])}[/]")
-    held = f"{money_text(facts['excepted'])} in {count(facts['exceptions'])} open exceptions"
-    unpriced = f" ({count(facts['unpriced'])} of them without a price yet)" if facts["unpriced"] else ""
+    plural = "" if facts["exceptions"] == 1 else "s"
+    held = f"{money_text(facts['excepted'])} in {count(facts['exceptions'])} open exception{plural}"
+    unpriced = f" ({count(facts['unpriced'])} without a price yet)" if facts["unpriced"] else ""
     out.print(f"Excepted: [bold]{held}[/]{unpriced}")
     if "events" in facts:
         _print_identity(facts)

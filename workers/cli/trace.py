@@ -74,7 +74,8 @@ def _number(conn: Connection, event: list[str]) -> int | None:
         case [source, event_id]:
             return store.number_of(conn, source, event_id)
         case _:
-            raise Failure("an event is one number, or a source and an id", fix="tallyline trace /ops/ewr SOME-ID")
+            fix = "put the source before the id, such as: tallyline trace /ops/ewr SOME-ID"
+            raise Failure("an event is one number, or a source and an id", fix=fix)
 
 
 def _refused(conn: Connection, event: list[str]) -> Story:
@@ -95,5 +96,8 @@ def back(conn: Connection, line: int | None, invoice: str | None, *, events: int
     else:
         lines = list(store.lines_of_invoice(conn, invoice or ""))
         if not lines:
-            raise Failure(f"there is no document {invoice!r} with a line", fix="take its number in the ERP")
+            raise Failure(
+                f"there is no document {invoice!r} with a line",
+                fix="`tallyline trace SOURCE ID` names the documents of an event",
+            )
     return [{"line": each, "behind": store.behind(conn, each, events=events)} for each in lines]

@@ -79,10 +79,12 @@ def add_rated(node: Tree, line: Row) -> None:
         node.add("no line yet: in flight")
         return
     rate = f"{line['tax_category']} {plain(line['tax_rate'])} %"
-    node.add(f"line {line['line']}: {escape(line['description'])}, net {line['currency']} {line['net']}, tax {rate}")
+    node.add(
+        f"line {line['line']}: {escape(line['description'])}, net {line['currency']} {money(line['net'])}, tax {rate}"
+    )
     number = line["number"] or f"draft {line['invoice_id']}"
     of = f"{line['kind'].replace('_', ' ')} [bold]{escape(number)}[/] of {line['invoice_on']}, {line['state']}"
-    node.add(f"{of}, gross {line['currency']} {line['gross']}")
+    node.add(f"{of}, gross {line['currency']} {money(line['gross'])}")
     if line["erp_state"] is not None:
         node.add(_erp(line))
 
@@ -104,7 +106,7 @@ def print_line(story: Row) -> None:
     line, behind = story["line"], story["behind"]
     document = f"{line['kind'].replace('_', ' ')} {escape(line['number'] or 'draft ' + str(line['invoice_id']))}"
     title = f"[bold]line {line['line']}[/] of {document} for {escape(line['account'])}"
-    tree = Tree(f"{title}: {escape(line['description'])}, net {line['currency']} {line['net']}")
+    tree = Tree(f"{title}: {escape(line['description'])}, net {line['currency']} {money(line['net'])}")
     if line["erp_state"] is not None:
         tree.add(_erp(line))
     rated = tree.add(f"rated usage {line['rated_usage_id']}: {plain(line['rated_quantity'])} {escape(line['unit'])}")
@@ -121,6 +123,11 @@ def print_line(story: Row) -> None:
     if rest > 0:
         node.add(f".. and {plain(rest)} more; --events shows them")
     console.out().print(tree)
+
+
+def money(amount: Decimal) -> str:
+    """An amount of a document as people read it, with all its minor units: 50,798.10."""
+    return f"{amount:,}"
 
 
 def plain(number: Decimal | int | None) -> str:

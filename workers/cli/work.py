@@ -1,10 +1,11 @@
 """`tallyline work`: the work ledger row by row."""
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from queues.topology import Step
 from workers.cli import console, reach
 from workers.cli.console import AsJson
 from workers.store import backlog
@@ -13,8 +14,8 @@ from workers.store.database import snapshot
 
 @console.command
 def work(
-    step: Annotated[str | None, typer.Option(help="Only this step, such as rate.")] = None,
-    state: Annotated[str | None, typer.Option(help="Only ready, done or dead rows.")] = None,
+    step: Annotated[Step | None, typer.Option(help="Only this step, such as rate.")] = None,
+    state: Annotated[Literal["ready", "done", "dead"] | None, typer.Option(help="Only rows in this state.")] = None,
     subject: Annotated[str | None, typer.Option(help="Only what is about this, such as receipt/17.")] = None,
     outcome: Annotated[
         str | None, typer.Option(help="Only rows with this outcome, such as the code of dead ones.")

@@ -58,6 +58,11 @@ class Standing:
         return [each for each in self.blockers if each.code != APPROVAL]
 
 
+def entities(conn: Connection) -> list[str]:
+    """The legal entities that have a cycle, by their ids in order."""
+    return list(conn.execute(text("select distinct legal_entity_id from billing_cycles order by 1")).scalars())
+
+
 def cycles(conn: Connection, legal_entity_id: str) -> Mapping[str, int]:
     """The cycles of a legal entity by name; empty if there is no such legal entity."""
     found = conn.execute(
