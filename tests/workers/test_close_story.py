@@ -12,7 +12,7 @@ from line_bench import batch, event
 from domain.closing import OverrideInvalid, StageOutOfOrder
 from workers.cli import billing
 from workers.cli.console import Failure
-from workers.store import billing_runs, run_totals
+from workers.store import billing_runs, identity, run_totals
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
 
@@ -303,7 +303,35 @@ def test_usage_that_does_not_add_up_is_not_frozen(month):
 
     run = month.request()
 
+    assert (month.stage(run), month.blockers(run)) == (
+        "open",
+        {"usage_does_not_add_up": 2},  # the usage, and the window that held it
+    )
+
+
+def test_a_window_that_is_not_the_sum_of_its_usage_is_not_frozen(month):
+    month.use(*MARCH)
+    month.bound.run("update aggregates set quantity = 2 * quantity where id = 1")
+
+    run = month.request()
+
     assert (month.stage(run), month.blockers(run)) == ("open", {"usage_does_not_add_up": 1})
+
+
+def test_what_is_wrong_elsewhere_hides_nothing_of_the_period(month):
+    month.use(*MARCH)
+    month.bound.run(
+        """insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
+           select 'attributed', 1, 1, timestamptz '2025-01-01 00:00Z' + n * interval '1 hour', 1, 1, 1
+           from generate_series(1, :n) n""",
+        n=2 * identity.DIFFERENCES_MAX,
+    )
+    month.bound.run("delete from control_totals where hop = 'attributed' and hour >= '2026-03-01'")
+
+    run = month.request()
+
+    assert month.stage(run) == "open"
+    assert set(month.blockers(run)) == {"usage_does_not_add_up"}
 
 
 def test_drafts_that_cannot_be_completed_are_left_to_the_next_run_by_name(month):

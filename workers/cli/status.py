@@ -12,7 +12,7 @@ from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import console, reach
 from workers.cli.console import FOUND, AsJson, count
-from workers.store import backlog, identity, worth
+from workers.store import backlog, identity, recompute, worth
 from workers.store.backlog import StepState
 from workers.store.database import snapshot
 
@@ -30,7 +30,7 @@ def status(
 
     With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
-    document the ERP has not confirmed yet.
+    document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
     """
     with reach.database():
         with snapshot() as conn:
@@ -43,7 +43,7 @@ def status(
         console.print_json(_plain(facts))
     else:
         _print(facts)
-    if facts.get("differences"):
+    if facts.get("differences") or facts.get("drifts"):
         raise typer.Exit(FOUND)
 
 
@@ -66,6 +66,7 @@ def _identity(conn: Connection) -> dict[str, Any]:
         "events": identity.event_totals(conn),
         "usage": identity.usage_totals(conn),
         "differences": list(identity.differences(conn)),
+        "drifts": recompute.drifts(conn),
     }
 
 
@@ -139,9 +140,19 @@ def _print_identity(facts: dict[str, Any]) -> None:
     columns = ["metric", "attributed#", "= billed#", "+ excluded#", "+ in exception#", "+ in flight#"]
     out.print(console.table("Usage", columns, rows))
     differences: Sequence[identity.Difference] = facts["differences"]
-    if not differences:
+    drifts: Sequence[recompute.Drift] = facts["drifts"]
+    if not differences and not drifts:
         out.print("[green]Everything adds up[/], by source, metric and hour.")
         return
+    if drifts:
+        rows = [[each.window, each.expected, each.found] for each in drifts]
+        columns = ["window that is not the sum of its usage", "count / sum", "found"]
+        out.print(console.table(f"{len(drifts)} windows", columns, rows))
+    if differences:
+        _print_differences(differences)
+
+
+def _print_differences(differences: Sequence[identity.Difference]) -> None:
     rows = [[d.check, d.source, d.metric, f"{d.hour:%Y-%m-%d %H:00}", d.expected, d.found] for d in differences]
     columns = ["what does not add up", "source", "metric", "hour (UTC)", "count / sum / hash", "found"]
-    out.print(console.table(f"{len(differences)} differences", columns, rows))
+    console.out().print(console.table(f"{len(differences)} differences", columns, rows))

@@ -10,6 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from domain.periods import EVER, OPEN_END
 from workers.store.totals import HASH
 
 #: Differences that are listed; one is enough to know that something is wrong.
@@ -114,7 +115,7 @@ select 'usage: attributed = billed + excluded + in exception + in flight', s.nam
 from written w full join (select * from found where events <> 0) f using (source_id, metric_id, hour)
 left join sources s on s.id = source_id left join metrics m on m.id = metric_id
 where (w.events, w.quantity, w.hash) is distinct from (f.events, f.quantity, f.hash)
-order by hour, 2, 3 limit :limit
+  and hour >= :starts_at and hour < :ends_at order by hour, 2, 3 limit :limit
 """)
 
 _EVENT_DIFFERENCES = text(f"""
@@ -125,7 +126,8 @@ written as (select source_id, hour, sum(events) as events, sum(hash) as hash fro
 select 'events: accepted = stored', s.name, '', hour, concat_ws(' / ', w.events, w.hash),
   concat_ws(' / ', f.events, f.hash)
 from written w full join found f using (source_id, hour) left join sources s on s.id = source_id
-where (w.events, w.hash) is distinct from (f.events, f.hash) order by hour, 2 limit :limit
+where (w.events, w.hash) is distinct from (f.events, f.hash)
+  and hour >= :starts_at and hour < :ends_at order by hour, 2 limit :limit
 """)
 
 #: What was accepted has been attributed, unless its receipt still waits for enrich.
@@ -136,7 +138,7 @@ with fates as (
   from control_totals where metric_id = 0 group by 1, 2)
 select 'events: parsed = accepted + duplicate + refused', s.name, '', hour, parsed::text, sorted::text
 from fates left join sources s on s.id = source_id where parsed is distinct from sorted and
-  (parsed is not null or sorted is not null) order by hour, 2 limit :limit
+  (parsed is not null or sorted is not null) and hour >= :starts_at and hour < :ends_at order by hour, 2 limit :limit
 """)
 
 
@@ -150,10 +152,12 @@ def usage_totals(conn: Connection) -> list[UsageTotals]:
     return [UsageTotals(row[0], *(int(count) for count in row[1:])) for row in conn.execute(_USAGE)]
 
 
-def differences(conn: Connection) -> Sequence[Difference]:
+def differences(conn: Connection, starts_at: datetime = EVER, ends_at: datetime = OPEN_END) -> Sequence[Difference]:
     """Where an identity does not hold, by source, metric and hour; count, quantity and hash are compared.
 
+    Of each check the first `DIFFERENCES_MAX` in hours from `starts_at` to before `ends_at`.
     `conn` must be a snapshot (`database.snapshot`), or work that goes on meanwhile shows as a difference.
     """
     statements = (_HOP_DIFFERENCES, _EVENT_DIFFERENCES, _USAGE_DIFFERENCES)
-    return [Difference(*row) for each in statements for row in conn.execute(each, {"limit": DIFFERENCES_MAX})]
+    values = {"limit": DIFFERENCES_MAX, "starts_at": starts_at, "ends_at": ends_at}
+    return [Difference(*row) for each in statements for row in conn.execute(each, values)]

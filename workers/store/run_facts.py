@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from domain.closing import Facts, Stage
-from workers.store import identity, run_totals
+from workers.store import identity, recompute, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
@@ -118,11 +118,12 @@ _COUNTED: Final[Mapping[Stage, Callable[[Connection, Run], Facts]]] = {
 def differences(snapshot: Connection, run: Run) -> Mapping[str, int]:
     """How often each identity does not hold within the period's hours: `events` and `usage`; empty if both hold.
 
-    `snapshot` sees one moment; the transaction of a step does not.
+    A window that is not the sum of its attributions counts as usage: it is what would be billed. `snapshot` sees one
+    moment; the transaction of a step does not.
     """
     counts: dict[str, int] = {}
-    for each in identity.differences(snapshot):
-        if run.starts_at <= each.hour < run.ends_at:
-            name = each.check.partition(":")[0]
-            counts[name] = counts.get(name, 0) + 1
-    return counts
+    for each in identity.differences(snapshot, run.starts_at, run.ends_at):
+        name = each.check.partition(":")[0]
+        counts[name] = counts.get(name, 0) + 1
+    drifts = len(recompute.drifts(snapshot, run.billing_period_id))
+    return counts | {"usage": counts.get("usage", 0) + drifts} if drifts else counts

@@ -130,6 +130,19 @@ def test_the_identity_holds_and_names_what_does_not_add_up(airports, lines):
     assert airports("status", "--identity", "--json").json["differences"][0]["metric"] == "distance"
 
 
+def test_a_window_that_is_not_the_sum_of_its_usage_does_not_add_up(airports, lines):
+    airports("send", lines(departure(1)))
+    airports.run("""update aggregates set quantity = 2 * quantity
+                 where metric_id = (select id from metrics where name = 'distance')""")
+
+    ran = airports("status", "--identity")
+
+    assert ran.code == 1
+    assert "Everything adds up" not in ran.out
+    assert "1 / 1400" in ran.out
+    assert "1 / 2800" in ran.out
+
+
 def test_an_event_is_traced_by_source_and_id_and_by_number(airports, lines):
     airports("send", lines(departure(1)))
 
