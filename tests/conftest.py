@@ -36,6 +36,14 @@ def _named(variable: str) -> str:
     return value
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What an embedded run writes goes to a folder of the tests, not into the checkout."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TALLYLINE_HOME", str(tmp_path_factory.mktemp("home")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def postgres_url() -> str:
     """A database of the stack's PostgreSQL, with the owner's rights; make your own beside it."""
