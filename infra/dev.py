@@ -42,10 +42,9 @@ def up(*words: str) -> NoReturn:
 
 
 def bench(*words: str) -> NoReturn:
-    """Measure the speed on private servers that sync to disk."""
+    """Measure the speed on private servers that sync to disk; ARGS="--quick" for a first look."""
     bootstrap.environment("run")
-    synced = ("--postgres-option", "fsync=on", "--postgres-option", "full_page_writes=on")
-    _become("-m", "infra.stack", *synced, "--", str(PYTHON), "-m", "infra.bench", *words)
+    _become("-m", "infra.bench", *words)
 
 
 def check() -> int:

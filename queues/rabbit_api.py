@@ -52,10 +52,18 @@ class RabbitApi:
         """Every binding of the virtual host with its `source`, `destination` and `routing_key`."""
         return self._list("GET", f"/bindings/{_path(self.vhost)}")
 
+    def overview(self) -> dict[str, Any]:
+        """The versions of RabbitMQ and Erlang, and totals of the cluster."""
+        found: dict[str, Any] = self._ask("GET", "/overview")
+        return found
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The nodes of the cluster with their `name`, `os_pid` and alarms."""
+        return self._list("GET", "/nodes")
+
     def alarms(self) -> list[str]:
         """The nodes whose memory or disk alarm stops publishers at this moment."""
-        nodes = self._list("GET", "/nodes")
-        return [node["name"] for node in nodes if node.get("mem_alarm") or node.get("disk_free_alarm")]
+        return [node["name"] for node in self.nodes() if node.get("mem_alarm") or node.get("disk_free_alarm")]
 
     def users(self) -> list[str]:
         """The names of all users."""
