@@ -7,9 +7,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+
+from workers.embedded.supervised import Program, Supervised
 
 ROOT = Path(__file__).resolve().parents[1]
 #: Where `lossy_hints` lies.
@@ -42,45 +45,42 @@ def wait_until(holds: Callable[[], object], *, for_s: float = 30.0, what: str = 
 
 @dataclass
 class Process:
-    """One process type with its process group, and what it wrote."""
+    """One process type and what it wrote; its processes end when the test run does, however that ends."""
 
     name: str
     command: str
     environment: Mapping[str, str]
     log_path: Path
     starts: int = 0
-    running: "subprocess.Popen[bytes] | None" = None
+    running: Supervised | None = None
 
     def start(self) -> None:
         """Start it, in a group of its own."""
         self.starts += 1
-        with self.log_path.open("ab") as log:
-            self.running = subprocess.Popen(
-                self.command, shell=True, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-            )
+        argv = ("sh", "-c", self.command)
+        self.running = Supervised(Program(argv, self.environment, ROOT, self.log_path, grace_s=STOP_S_MAX))
 
     def is_running(self) -> bool:
         """Whether it lives."""
-        return self.running is not None and self.running.poll() is None
+        return self.running is not None and self.running.is_running()
 
-    def signal(self, number: int) -> None:
-        """Send a signal to the whole group; a group that is gone needs none."""
-        if self.running is not None:
-            try:
-                os.killpg(self.running.pid, number)
-            except ProcessLookupError:
-                return
+    def kill(self) -> None:
+        """Kill -9 the whole group."""
+        assert self.running is not None
+        self.running.signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask the main process to end, as a platform does; one that is gone needs not be asked."""
+        assert self.running is not None
+        with suppress(ProcessLookupError):
+            os.kill(self.running.pid, signal.SIGTERM)
 
     def wait(self) -> int:
         """Its exit code; whoever does not end in time is killed, as a supervisor would do."""
         assert self.running is not None
-        try:
-            code = self.running.wait(STOP_S_MAX)
-        except subprocess.TimeoutExpired:
-            code = -1
-        self.signal(signal.SIGKILL)
-        self.running.wait()
-        return code
+        with suppress(subprocess.TimeoutExpired):
+            self.running.wait(STOP_S_MAX)
+        return self.running.end()
 
     def log(self) -> str:
         """All it wrote."""
@@ -115,7 +115,7 @@ class Fleet:
         process = self.processes[name]
         assert process.is_running(), f"{name} does not run:\n{process.log()[-2000:]}"
         starts = process.starts
-        process.signal(signal.SIGKILL)
+        process.kill()
         wait_until(lambda: process.starts > starts, what=f"{name} starts again")
 
     def stop(self) -> dict[str, int]:
@@ -124,17 +124,14 @@ class Fleet:
         if self._supervisor is not None:
             self._supervisor.join()
         for process in self.processes.values():
-            if process.running is not None:
-                process.running.terminate()
+            process.terminate()
         return {name: process.wait() for name, process in self.processes.items()}
 
     def _supervise(self) -> None:
         while not self._is_over.wait(0.1):
             for process in self.processes.values():
                 if not process.is_running():
-                    assert process.running is not None
-                    self.exits.setdefault(process.name, []).append(process.running.returncode)
-                    process.signal(signal.SIGKILL)  # what is left of its group
+                    self.exits.setdefault(process.name, []).append(process.wait())
                     process.start()
 
     def _environment(self) -> dict[str, str]:

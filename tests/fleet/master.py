@@ -43,8 +43,8 @@ def map_line(conn: Connection, line: int) -> None:
 def _load_company(conn: Connection, company: Company, *, user: str, source_id: int) -> None:
     zone, currency, jurisdiction = _ZONES[company.name]
     values = {
-        "name": company.name, "zone": zone, "currency": currency, "jurisdiction": jurisdiction, "books": f"books-{company.name}",
-        "source": company.source, "source_id": source_id, "user": user, "tax": company.tax,
+        "name": company.name, "zone": zone, "currency": currency, "jurisdiction": jurisdiction, "tax": company.tax,
+        "books": f"books-{company.name}", "source": company.source, "source_id": source_id, "user": user,
     }  # fmt: skip
     for statement in (
         "insert into erp_connections (id, adapter, per_second, concurrency) values (:books, 'ledger-file', 100, 2)",
@@ -60,10 +60,14 @@ def _load_company(conn: Connection, company: Company, *, user: str, source_id: i
 
 
 def _load_line(conn: Connection, company: Company, line: int) -> None:
+    number = SHARED_CONTRACT.get(line, line)
     values = {
-        "name": company.name, "currency": _ZONES[company.name][1], "contract": f"contract {SHARED_CONTRACT.get(line, line)}",
-        "account": f"account {SHARED_CONTRACT.get(line, line)}", "line": f"line {line}",
-    }  # fmt: skip
+        "name": company.name,
+        "currency": _ZONES[company.name][1],
+        "contract": f"contract {number}",
+        "account": f"account {number}",
+        "line": f"line {line}",
+    }
     if line not in SHARED_CONTRACT:
         conn.execute(text("insert into accounts values (:account, :account)"), values)
         conn.execute(

@@ -1,4 +1,4 @@
-"""The month on a running fleet: sent piece by piece while things are killed, looked at in between, billed in the end."""
+"""The month on a running fleet: sent piece by piece while things are killed, looked at, and billed in the end."""
 
 import random
 import threading
@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import master
@@ -25,6 +26,8 @@ from workers.store.database import make_engine
 #: Two of three bodies are batches.
 BATCH_EVENTS_MAX = 60
 SETTLE_S_MAX = 120.0
+_WAIT = """create function wait() returns trigger language plpgsql as
+  $$ begin perform pg_advisory_xact_lock_shared(1); return new; end $$"""
 
 
 def messages(calls: Sequence[month.Call], *, seed: int = 1) -> list[tuple[str, Message]]:
@@ -113,19 +116,22 @@ class RunningMonth:
             assert identity.event_totals(conn).is_balanced
             assert [each for each in identity.usage_totals(conn) if not each.is_balanced] == []
 
-    @contextmanager
-    def stuck(self, table: str, *, at: str = "") -> Iterator[None]:
-        """Within the block some worker is in the middle of a transaction that writes to the table, and gets no further."""
-        with psycopg.connect(self.url) as holder:
-            holder.execute(f"lock table {table} in share row exclusive mode")
-            waiting = "select count(*) from pg_locks where relation = %s::regclass and not granted"
-            wait_until(lambda: holder.execute(waiting, [table]).fetchone() != (0,), for_s=60, what=at or table)
-            yield
+    def kill_within(self, name: str, act: str, *, when: str = "true") -> None:
+        """Kill -9 the processes of a type in the midst of a transaction: right before the first row of an act.
 
-    def kill_within(self, name: str, table: str) -> None:
-        """Kill -9 the processes of a type while they write to the table; they start again."""
-        with self.stuck(table, at=f"{name} writes to {table}"):
+        `act` is `insert on TABLE` or `update on TABLE`. A trigger of ours makes the worker wait there for us.
+        """
+        with psycopg.connect(self.url, autocommit=True) as holder:
+            holder.execute("select pg_advisory_lock(1)")
+            holder.execute(f"create trigger wait before {act} for each row when ({when}) execute function wait()")
+            waiting = "select count(*) from pg_stat_activity where %s = any(pg_blocking_pids(pid))"
+            wait_until(
+                lambda: holder.execute(waiting, [holder.info.backend_pid]).fetchone() != (0,),
+                for_s=60, what=f"{name}: {act}",
+            )  # fmt: skip
             self.fleet.kill(name)
+            holder.execute("select pg_advisory_unlock(1)")
+            holder.execute(f"drop trigger wait on {act.rsplit(maxsplit=1)[-1]}")
 
     def publish_late_mapping(self) -> None:
         """Map the late line, as a person would in the middle of the month; what was parked for it is woken."""
@@ -218,10 +224,8 @@ class RunningMonth:
     def wait_for(self, stage: str) -> None:
         """Wait until all runs have reached the stage."""
         for run in self.runs.values():
-            wait_until(
-                lambda run=run: self.value("select stage from billing_runs where id = :run", run=run) == stage,
-                for_s=SETTLE_S_MAX, what=f"run {run} is {stage}: {self.rows('select stage, blockers from billing_runs')}",
-            )  # fmt: skip
+            stage_of = partial(self.value, "select stage from billing_runs where id = :run", run=run)
+            wait_until(lambda stage_of=stage_of: stage_of() == stage, for_s=SETTLE_S_MAX, what=f"run {run} is {stage}")
 
     def documents(self) -> dict[str, tuple[Decimal, Decimal, Decimal]]:
         """Net, tax and gross of every posted document by contract."""
@@ -243,18 +247,20 @@ class RunningMonth:
 
 
 @contextmanager
-def running_month(region: Region, database_url: str, folder: Path, redis_url: str, *, hints: str = "") -> Iterator[RunningMonth]:
-    """The whole fleet of the Procfile on a fresh database with the master data of the month."""
+def running_month(
+    region: Region, database_url: str, folder: Path, *, hints: str = "", **settings: str
+) -> Iterator[RunningMonth]:
+    """The whole fleet of the Procfile on a fresh database with the master data of the month; `hints`: how lossy."""
     engine = make_engine(database_url)
     with engine.begin() as conn:
         conn.exec_driver_sql("reset role")
+        conn.exec_driver_sql(_WAIT)
         master.load(conn, {name: producer.upstream.user for name, producer in region.producers.items()})
     environment = {
         "TALLYLINE_DATABASE_URL": database_url,
         "TALLYLINE_AMQP_URL": region.url,
-        "TALLYLINE_REDIS_URL": redis_url,
         "TALLYLINE_HOME": str(folder),
-    }
+    } | {f"TALLYLINE_{name.upper()}": value for name, value in settings.items()}
     fleet = Fleet(environment, folder, hints=hints)
     try:
         fleet.start()

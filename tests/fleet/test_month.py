@@ -2,14 +2,14 @@
 
 import pytest
 from month import calls, expected
-from running_month import messages, running_month
+from running_month import messages
 
 pytestmark = pytest.mark.fleet
 
 
-def test_a_month_goes_from_rabbitmq_to_posted_documents(region, new_database, redis_url, tmp_path):
+def test_a_month_goes_from_rabbitmq_to_posted_documents(start):
     sums = expected(calls())
-    with running_month(region, new_database(), tmp_path, redis_url) as month:
+    with start() as month:
         flow = month.flow(messages(calls()))
         flow.let(40)
         month.look()

@@ -1,7 +1,5 @@
 """What intake holds and has not stored is never lost and never counted twice, however it ends."""
 
-import signal
-
 import pytest
 from line import event
 from line import line as running_line
@@ -65,7 +63,7 @@ def test_an_intake_that_is_told_to_leave_stores_what_it_holds(patient):
     hold(patient, names("leaving"))
 
     starts = intake.starts
-    intake.signal(signal.SIGTERM)
+    intake.terminate()
     wait_until(lambda: intake.starts > starts)
 
     wait_until(lambda: patient.accepted() >= set(names("leaving")))
