@@ -3,16 +3,13 @@
 import sys
 from datetime import date
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 
 import pytest
 from line_bench import batch, event
 
 from domain.closing import OverrideInvalid, StageOutOfOrder
-from workers.cli import billing
-from workers.cli.console import Failure
-from workers.store import billing_runs, identity, run_totals
+from workers.store import billing_runs, run_totals
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
 
@@ -309,31 +306,6 @@ def test_usage_that_does_not_add_up_is_not_frozen(month):
     )
 
 
-def test_a_window_that_is_not_the_sum_of_its_usage_is_not_frozen(month):
-    month.use(*MARCH)
-    month.bound.run("update aggregates set quantity = 2 * quantity where id = 1")
-
-    run = month.request()
-
-    assert (month.stage(run), month.blockers(run)) == ("open", {"usage_does_not_add_up": 1})
-
-
-def test_what_is_wrong_elsewhere_hides_nothing_of_the_period(month):
-    month.use(*MARCH)
-    month.bound.run(
-        """insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
-           select 'attributed', 1, 1, timestamptz '2025-01-01 00:00Z' + n * interval '1 hour', 1, 1, 1
-           from generate_series(1, :n) n""",
-        n=2 * identity.DIFFERENCES_MAX,
-    )
-    month.bound.run("delete from control_totals where hop = 'attributed' and hour >= '2026-03-01'")
-
-    run = month.request()
-
-    assert month.stage(run) == "open"
-    assert set(month.blockers(run)) == {"usage_does_not_add_up"}
-
-
 def test_drafts_that_cannot_be_completed_are_left_to_the_next_run_by_name(month):
     month.use(*MARCH)
     month.bound.run(
@@ -366,67 +338,6 @@ def test_drafts_that_cannot_be_completed_are_left_to_the_next_run_by_name(month)
     month.work()
     assert (month.stage(run), month.stage(later)) == ("closed", "closed")
     month.assert_all_accounted_for()
-
-
-def test_an_operator_comes_to_the_run_that_bills_what_another_left_out(month):
-    month.use(*MARCH)
-    month.bound.run(
-        """delete from prices where contract_version_id in (
-             select v.id from contract_versions v join contracts c on c.id = v.contract_id where c.ref = 'c-dl')"""
-    )
-    run = month.request()
-    month.override(run, "drafts_blocked")
-    asked = partial(billing.press, billing.find_period("pony", "2026-03", None), person="ann", dates=billing.Dates())
-    assert asked() == run, "it has not issued its documents yet"
-    month.approve(run)
-
-    later = asked()
-    month.work()
-
-    assert later != run
-    assert (month.stage(later), month.blockers(later)) == ("frozen", {"drafts_blocked": 1})
-    assert asked() == later
-
-
-def pressed(month, **dates):
-    """An operator presses on, with these dates if any; the run."""
-    run = billing.press(billing.find_period("pony", "2026-03", None), person="ann", dates=billing.Dates(**dates))
-    month.work()
-    return run
-
-
-def test_a_date_before_that_of_the_last_number_is_in_the_way_until_a_later_one_is_given(month):
-    month.use(*MARCH)
-    month.bill(invoice_on=date(2026, 4, 1))
-    month.use(("u4", "UA", "N4", 100))
-
-    run = pressed(month)
-    assert (month.stage(run), month.blockers(run)) == ("drafted", {"issue_date_too_early": 1, "approval_missing": 1})
-    month.approve(run)
-    assert (month.stage(run), month.blockers(run)) == ("drafted", {"issue_date_too_early": 1})
-    assert month.bound.one("select count(*) from work where state = 'dead'") == 0
-
-    assert pressed(month, invoice_on=date(2026, 4, 2)) == run
-    assert month.blockers(run) == {"approval_missing": 1}, "what was approved had another date"
-    month.approve(run)
-    assert month.stage(run) == "closed"
-    assert month.bound.rows("select invoice_on, posting_on from invoices where billing_run_id = :run", run=run) == [
-        (date(2026, 4, 2), date(2026, 3, 31))
-    ]
-
-
-def test_documents_that_are_issued_keep_their_dates(month):
-    month.use(*MARCH)
-    run = month.request()
-    with engine().begin() as conn:
-        billing_runs.approve(conn, run, person="bob")
-        billing_runs.press(conn, run)
-    month.work("close")
-    assert month.stage(run) == "approved"
-
-    with pytest.raises(Failure, match="its documents have their dates"):
-        pressed(month, invoice_on=date(2026, 4, 2))
-    assert pressed(month, invoice_on=date(2026, 4, 1)) == run
 
 
 def test_a_draft_that_cannot_be_taxed_is_void_and_left_to_the_next_run(month):

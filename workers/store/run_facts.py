@@ -10,12 +10,14 @@ from workers.store import identity, recompute, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
+#: What is dead does not move any more: it is an exception, which blocks under its code and can be let pass.
 _UNAGGREGATED = text("""
 select (select count(*) from work w join receipts r
       on r.id = case when w.subject like 'receipt/%' then cast(split_part(w.subject, '/', 2) as bigint) end
     where w.step in ('validate', 'enrich') and w.state = 'ready'
       and r.received_at <= :requested_at)
   + (select count(*) from batches b where b.aggregated_no is null
+    and not exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.state = 'dead')
     and (b.receipt_id is null or exists (
       select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)))
 """)
