@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 import pika
 
+from infra.stack.providers import NAMED_VARIABLE
 from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from queues.topology import Upstream, dead_queue_name, queue_name
@@ -47,6 +48,17 @@ WORDS = """
        TALLYLINE_AMQP_URL=${variable} tallyline send infra/demo/flights-2013-01.csv.gz
 
   Ctrl-C ends the processes, the servers and their data.
+"""
+
+#: What is said where servers are named in the environment: they may hold real usage, so there is no tour.
+GREETING = """
+[up] The fleet runs on the servers that the environment names ({named}). Nothing was loaded, sent or planted there.
+
+     RabbitMQ console  {console}
+     In another terminal:  set -a; . {addresses}; set +a; PATH=.venv/bin:$PATH
+                           tallyline doctor; tallyline master load FILE; tallyline status
+
+  Ctrl-C ends the processes; servers that are named in the environment stay as they are.
 """
 
 
@@ -110,6 +122,16 @@ def words(environment: Mapping[str, str], *, addresses: str) -> str:
         dead=dead_queue_name(PLANTED_QUEUE),
         addresses=addresses,
         variable=UPSTREAM_VARIABLE,
+    )
+
+
+def greeting(environment: Mapping[str, str], *, addresses: str) -> str:
+    """What is said instead of a tour; no password is printed, since whoever named the servers knows them."""
+    console = urlsplit(environment["TALLYLINE_RABBIT_API_URL"])
+    return GREETING.format(
+        named=environment[NAMED_VARIABLE],
+        console=f"{console.scheme}://{console.hostname}:{console.port}",
+        addresses=addresses,
     )
 
 

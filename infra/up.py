@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra import tour
+from infra.stack.providers import NAMED_VARIABLE
 from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from workers.store.database import migrate
@@ -38,7 +39,7 @@ def main(types: Sequence[str]) -> int:
     fleet = subprocess.Popen([sys.executable, "-m", "honcho", "start", *types], cwd=ROOT, env=environment)
     try:
         if is_served(fleet, environment):
-            give_tour(environment)
+            (greet if environment.get(NAMED_VARIABLE) else give_tour)(environment)
         code = fleet.wait()
     finally:
         ADDRESSES.unlink(missing_ok=True)
@@ -74,11 +75,18 @@ def give_tour(environment: Mapping[str, str]) -> None:
     print(tour.words(environment, addresses=str(ADDRESSES.relative_to(ROOT))), flush=True)
 
 
+def greet(environment: Mapping[str, str]) -> None:
+    """Say that the fleet runs on servers of somebody else's: nothing is loaded, sent or planted there for show."""
+    write_addresses(environment)
+    print(tour.greeting(environment, addresses=str(ADDRESSES.relative_to(ROOT))), flush=True)
+
+
 def write_addresses(environment: Mapping[str, str]) -> None:
     """Leave the addresses for other terminals in a file that only this user can read."""
     ADDRESSES.parent.mkdir(exist_ok=True)
     ADDRESSES.touch(mode=0o600)
-    lines = [f"{name}='{environment[name]}'\n" for name in ("TALLYLINE_MODE", *VARIABLES, tour.UPSTREAM_VARIABLE)]
+    names = ("TALLYLINE_MODE", *VARIABLES, tour.UPSTREAM_VARIABLE)
+    lines = [f"{name}='{environment[name]}'\n" for name in names if name in environment]
     ADDRESSES.write_text("".join(lines))
 
 

@@ -16,6 +16,8 @@ from workers.embedded import binaries, cluster
 
 #: auto | private (only the apt tree) | docker (only containers) | none (fetch nothing)
 FETCH_VARIABLE = "TALLYLINE_STACK_FETCH"
+#: Which servers are somebody else's: nothing that is only for show is put on them.
+NAMED_VARIABLE = "TALLYLINE_STACK_NAMED"
 SERVER_NAMES = ("postgres", "rabbitmq", "redis")
 #: Below the checkout, never committed.
 STATE = Path(__file__).resolve().parents[2] / ".dev"
@@ -87,6 +89,8 @@ def provided(request: Request, *, environment: Mapping[str, str], household: Hou
         else:
             made[name] = _own(name, found, household, request)
     tools = {"TALLYLINE_HLEDGER": found["hledger"].path} if "hledger" in found else {}
+    if named:
+        tools = {**tools, NAMED_VARIABLE: " ".join(sorted(named))}
     return Provision(servers=tuple(made[name] for name in request.servers), environment=tools)
 
 

@@ -24,6 +24,7 @@ def addresses(database_url, vhost, rabbit_api_url, redis_url):
         "TALLYLINE_AMQP_URL": vhost,
         "TALLYLINE_RABBIT_API_URL": rabbit_api_url,
         "TALLYLINE_REDIS_URL": redis_url,
+        "TALLYLINE_STACK_NAMED": "",
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
 
@@ -54,6 +55,23 @@ def test_a_tour_that_fails_leaves_the_fleet_alone(monkeypatch, capsys, tmp_path)
     up.give_tour({"PATH": os.defpath, "PYTHONPATH": str(up.ROOT), "TALLYLINE_HOME": str(tmp_path)})
 
     assert "The fleet runs, without a tour" in capsys.readouterr().out
+
+
+def test_on_servers_of_somebody_else_nothing_is_planted(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(up, "ADDRESSES", up.ROOT / ".dev" / f"up-{tmp_path.name}.env")
+    named = {
+        "TALLYLINE_MODE": "fleet",
+        "TALLYLINE_RABBIT_API_URL": "http://ops:secret@rabbit.internal:15672",
+        "TALLYLINE_STACK_NAMED": "postgres rabbitmq",
+    }
+
+    up.greet(named)
+
+    said = capsys.readouterr().out
+    up.ADDRESSES.unlink()
+    assert "Nothing was loaded, sent or planted" in said
+    assert "http://rabbit.internal:15672" in said
+    assert "secret" not in said
 
 
 def counted(conn):
