@@ -35,25 +35,37 @@ def put_metrics(loading: Loading) -> None:
     for name, each in metrics.items():
         fields = {"name": name, **each.model_dump()}
         try:
-            _check_fed(loading, parse_metric(fields))
+            _check_fed(loading, parse_metric(fields), ("metrics", name))
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
         rows["metrics", name] = {**fields, "meter_id": meters[each.meter]}
+    for kept in _kept_metrics(loading):
+        if kept.name not in metrics:
+            _check_fed(loading, kept, ("meters", kept.meter))
     loading.check()
     put(loading, kinds.METRICS, {place: {c: row[c] for c in kinds.METRICS.columns} for place, row in rows.items()})
     _put_exclusion_rules(loading)
 
 
-def _check_fed(loading: Loading, metric: Metric) -> None:
-    """Refuse a metric that a version of its meter cannot feed."""
+def _kept_metrics(loading: Loading) -> list[Metric]:
+    """The metrics that read the meters of this file: a new version of a meter must feed them too."""
+    found = loading.conn.execute(
+        text("""select m.name, r.name as meter, m.aggregation, m.property, m.requires, m.dimensions, m.unit
+             from metrics m join meters r on r.id = m.meter_id
+             where r.name = any(cast(:meters as text[])) order by m.name"""),
+        {"meters": sorted(loading.master.meters)},
+    )
+    return [parse_metric(dict(row)) for row in found.mappings()]
+
+
+def _check_fed(loading: Loading, metric: Metric, place: Place) -> None:
+    """Refuse, at a place of the file, that a version of its meter cannot feed a metric."""
     for version in register.load(loading.conn, sources=(), meters={metric.meter}).meters.get(metric.meter, ()):
         try:
             check_metric(metric, version)
         except MeterInvalid as error:
             sentence = error.sentence.removeprefix("fields: ")
-            loading.refuse(
-                ("metrics", metric.name), f"version {version.version} of its meter's fields {sentence}", fix=error.fix
-            )
+            loading.refuse(place, f"version {version.version} of its meter's fields {sentence}", fix=error.fix)
 
 
 def _put_exclusion_rules(loading: Loading) -> None:

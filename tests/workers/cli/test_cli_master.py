@@ -343,3 +343,24 @@ def test_a_tax_rate_said_twice_is_refused(load):
 def test_the_demo_file_is_named_in_the_help_and_exists(operator):
     assert "infra/demo/master.yaml" in operator("master", "load", "--help").out
     assert Path(DEMO / "master.yaml").is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ("[{name: minutes, kind: string}]", "say that minutes is a string, which talked cannot add up"),
+        ("[{name: seconds, kind: decimal}]", "has no minutes, which talked reads"),
+    ],
+)
+def test_a_later_version_of_a_meter_feeds_the_metrics_that_are_there(load, operator, fields, says):
+    talked = (
+        "aggregation: count, unit: call}\n  talked: {meter: call.ended, aggregation: sum, property: minutes, unit: min}"
+    )
+    assert load(changed("aggregation: count, unit: call}", talked)).code == 0
+    version = f"{{version: 2, from: 2026-02-01, fields: {fields}}}"
+
+    ran = load(f"meters:\n  call.ended: {{owner: operations, versions: [{version}]}}\n", "second.yaml")
+
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+    assert operator.rows("select version from meter_versions") == [(1,)]
