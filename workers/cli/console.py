@@ -20,6 +20,7 @@ from queues.rabbit_api import RabbitApiFailed
 from workers.embedded.binaries import PostgresNotFound
 from workers.embedded.postgres import DataOfAnotherVersion, HomeInUse
 from workers.embedded.supervised import NotStarted
+from workers.store.figures import PreviewTooLarge
 from workers.store.master_file import MasterInvalid
 
 #: All is well.
@@ -157,6 +158,7 @@ def failure_of(error: Exception) -> Failure | None:
 
 _EXPECTED: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, str, int]] = (
     ((HomeInUse, DataOfAnotherVersion), "{error}", "", AWAY),
+    (PreviewTooLarge, "{error}", "`tallyline work` and `tallyline exceptions` still list rows", FOUND),
     (
         (PostgresNotFound, NotStarted),
         "{error}",

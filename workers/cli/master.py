@@ -26,10 +26,11 @@ def load(
     check: Annotated[bool, typer.Option("--check", help="Only read and check the file; needs no database.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Load master data in one transaction, and look again at usage that was parked for want of it.
+    """Load master data in one transaction, and decide again what was parked for want of it or moves because of it.
 
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
-    next number, a mapping by one that starts later. Errors name the file, line and field, and nothing is loaded.
+    next number, a mapping by one that starts later; usage they cover moves to them. Errors name the file, line and
+    field, and nothing is loaded.
     """
     if check:
         master.read(file)
@@ -46,4 +47,4 @@ def load(
     rows = [[name, *(part.get(name, 0) for part in (tally.new, tally.changed, tally.same))] for name in names]
     console.out().print(console.table(f"Master data of {file}", ["table", "new#", "changed#", "there already#"], rows))
     if hints:
-        console.out().print(f"{len(hints)} keys that usage was parked for were looked at again")
+        console.out().print(f"usage under {len(hints)} keys was decided again")

@@ -91,7 +91,12 @@ def _print(forecasts: Sequence[Forecast]) -> None:
 
 
 def _is_confirmed(*, as_json: bool) -> bool:
-    return not as_json and sys.stdin.isatty() and typer.confirm("Send them again?")
+    return not as_json and is_terminal() and typer.confirm("Send them again?")
+
+
+def is_terminal() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()
 
 
 def _send(ids: list[int], reason: str) -> dict[str, int]:

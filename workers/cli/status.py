@@ -12,7 +12,7 @@ from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import console, reach
 from workers.cli.console import FOUND, AsJson, count
-from workers.store import backlog, identity, recompute, worth
+from workers.store import backlog, figures, identity, recompute, worth
 from workers.store.backlog import StepState
 from workers.store.database import snapshot
 
@@ -53,8 +53,11 @@ def _money(conn: Connection) -> dict[str, Any]:
     for cause in causes:
         for currency, amount in cause.money.items():
             excepted[currency] = excepted.get(currency, Decimal(0)) + amount
+    unbilled: dict[str, Decimal] = {}
+    for each in figures.unbilled(conn):
+        unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
     return {
-        "unbilled": dict(worth.unbilled(conn)),
+        "unbilled": unbilled,
         "excepted": excepted,
         "exceptions": sum(cause.exceptions for cause in causes),
         "unpriced": sum(cause.unpriced for cause in causes),

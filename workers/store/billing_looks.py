@@ -110,22 +110,26 @@ _DOCUMENTS = text("""
 select kind, state, currency, count(*) as count, coalesce(sum(net), 0), coalesce(sum(tax), 0), coalesce(sum(gross), 0)
 from invoices where billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
 """)
-#: The step `close` has a row, another step owes the run something, or the next tick presses it on.
-_MOVING = text("""
-select exists (select from work where close_id = :run and state = 'ready')
-""")
+#: Stages that a run leaves by itself as soon as nothing is in the way: the next tick presses it on.
+GO_ON: frozenset[Stage] = frozenset({"frozen", "approved", "posted", "reconciled"})
 
 
 def standing(conn: Connection, run_id: int) -> Standing:
-    """How far the run is now; the caller ends the transaction, which holds no run for long."""
-    row = conn.execute(text("select stage, lot, approved_by from billing_runs where id = :id"), {"id": run_id}).one()
-    is_owed = bool(conn.execute(_MOVING, {"run": run_id}).scalar_one())
+    """How far the run is now; nothing is locked."""
+    row = conn.execute(
+        text("""select stage, lot, approved_by,
+             exists (select from work where close_id = :id and state = 'ready') as is_owed
+             from billing_runs where id = :id"""),
+        {"id": run_id},
+    ).one()
+    blockers = billing_runs.blockers_of(conn, run_id)
+    goes_on = row.stage in GO_ON or (row.stage == "drafted" and row.approved_by is not None)
     return Standing(
         run_id=run_id,
         stage=row.stage,
         lot=row.lot,
-        blockers=billing_runs.blockers_of(conn, run_id),
+        blockers=blockers,
         documents=[Documents(*each) for each in conn.execute(_DOCUMENTS, {"run": run_id})],
         approved_by=row.approved_by,
-        is_moving=is_owed or run_id in billing_runs.idle(conn),
+        is_moving=row.is_owed or (goes_on and not blockers),
     )

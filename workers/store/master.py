@@ -50,10 +50,10 @@ def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Proble
 
 
 def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tally, list[Hintable]]:
-    """Load a file as one transaction, then wake what was parked for want of it.
+    """Load a file as one transaction, which also wakes what was parked for want of it and moves what it changes.
 
-    Returns what was new, changed and there already, and the work that woke, to be hinted. `person` is who publishes,
-    by default the user of this machine. Raises `MasterInvalid`, having loaded nothing.
+    Returns what was new, changed and there already, and the work that is owed because of it, to be hinted. `person` is
+    who publishes, by default the user of this machine. Raises `MasterInvalid`, having loaded nothing.
     """
     document, master = read(file)
     with engine.begin() as conn:
@@ -66,10 +66,22 @@ def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tall
         put_subscriptions(loading)
         put_versions(loading)
         put_mappings(loading)
-    if loading.tally.is_unchanged:
-        return loading.tally, []
-    with engine.begin() as conn:
-        return loading.tally, parked.wake(conn, _keys(conn, master), correlation_id=f"master/{file.name}")
+        hints = [] if loading.tally.is_unchanged else _owe(loading, file.name)
+    return loading.tally, hints
+
+
+def _owe(loading: Loading, file: str) -> list[Hintable]:
+    """Owe `enrich` to usage that was parked for what the file brings, and to usage that moves because of it.
+
+    In the transaction that publishes: nobody sees the rows before what they are about, and no crash comes between.
+    """
+    correlation_id = f"master/{file}"
+    hints = parked.wake(loading.conn, _keys(loading.conn, loading.master), correlation_id=correlation_id)
+    for kind in ("contract", "mapping"):
+        keys = sorted(key for moved, key in loading.moved if moved == kind)
+        if keys:
+            hints += parked.move(loading.conn, kind, keys, correlation_id=correlation_id)
+    return hints
 
 
 def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ from workers.store.master_file import Place
 from workers.store.master_models import BookEntry, Version
 from workers.store.master_parties import OPEN_END, instant_of
 from workers.store.master_rows import Loading, Row, ids, put
-from workers.store.master_timelines import CONTRACT_VERSIONS, Kept, Wanted, carry_out, plan
+from workers.store.master_timelines import Kept, Wanted, carry_out, plan
 from workers.store.master_usage import check_end
 
 #: A version's number before the first: what is published must have a higher one than all that is.
@@ -165,7 +165,8 @@ def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Publis
 def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
     planned = plan(loading, in_force, [new.wanted for new in fresh])
     loading.check()
-    carry_out(loading, CONTRACT_VERSIONS, planned)
+    carry_out(loading, "contract_versions", planned)
+    loading.moved |= {("contract", str(contract_id)) for contract_id in planned.keys}
     ends: list[datetime] = [planned.ends.get(-n, new.wanted.ends_at) for n, new in enumerate(fresh, start=1)]
     rows = loading.conn.execute(
         text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, recorded_by)

@@ -61,6 +61,8 @@ class Loading:
     person: str
     tally: Tally = field(default_factory=Tally)
     problems: list[Problem] = field(default_factory=list)
+    #: (kind, key) of contracts and mappings under which attributed usage has to be looked at again.
+    moved: set[tuple[str, str]] = field(default_factory=set)
 
     def refuse(self, place: Place, sentence: str, *, fix: str) -> None:
         """Note a problem; `check` raises them all together."""

@@ -11,18 +11,16 @@ from domain.metrics import Metric, parse_metric
 from domain.periods import EVER
 from domain.validation import MeterInvalid, check_metric
 from workers.store import master_kinds as kinds
-from workers.store import register
+from workers.store import parked, register
 from workers.store.master_file import Place
 from workers.store.master_models import Mapping as MappingEntry
 from workers.store.master_parties import OPEN_END, instant_of, instant_text
 from workers.store.master_rows import Loading, Row, ids, put
 from workers.store.master_timelines import (
-    MAPPINGS,
     Kept,
     Wanted,
     carry_out,
     plan,
-    refuse_if_used,
 )
 
 
@@ -134,7 +132,7 @@ def _cycles(loading: Loading) -> Mapping[str, int]:
 
 
 def _refuse_lost_usage(loading: Loading, rows: Mapping[Place, Row]) -> None:
-    """Raise `MasterInvalid` where a subscription would end before usage that is attributed to it."""
+    """Raise `MasterInvalid` where a subscription would end before usage that is attributed to it, by the hour."""
     places = {str(row["ref"]): place for place, row in rows.items()}
     shorter = loading.conn.execute(
         text("""select s.id, s.ref, cast(n.ends_at as timestamptz) as ends_at
@@ -143,8 +141,18 @@ def _refuse_lost_usage(loading: Loading, rows: Mapping[Place, Row]) -> None:
              where cast(n.ends_at as timestamptz) < s.ends_at"""),
         {"refs": list(places), "ends": [str(rows[place]["ends_at"]) for place in places.values()]},
     )
-    lost = {row.id: (row.ends_at, (*places[row.ref], "to")) for row in shorter}
-    refuse_if_used(loading, "subscription_id", lost)
+    ended = {row.id: row for row in shorter}
+    used = loading.conn.execute(
+        text("""select id from unnest(cast(:ids as integer[]), cast(:ends as timestamptz[])) as n (id, ends_at)
+             where exists (select from attributions a
+               where a.subscription_id = n.id and a.hour >= date_trunc('hour', n.ends_at)) order by 1"""),
+        {"ids": list(ended), "ends": [row.ends_at for row in ended.values()]},
+    )
+    for subscription_id in used.scalars():
+        row = ended[subscription_id]
+        sentence = f"ends the subscription at {row.ends_at.isoformat()}, before usage that is attributed to it"
+        loading.refuse((*places[row.ref], "to"), sentence, fix="let it end later, or map that usage to another first")
+    loading.check()
 
 
 def put_mappings(loading: Loading) -> None:
@@ -172,7 +180,8 @@ def put_mappings(loading: Loading) -> None:
     loading.check()
     planned = plan(loading, kept, [wanted[n] for n in fresh])
     loading.check()
-    carry_out(loading, MAPPINGS, planned)
+    carry_out(loading, "mappings", planned)
+    loading.moved |= {("mapping", parked.mapping_key(source, subject)) for source, subject in planned.keys}
     rows = [(wanted[n], targets[entries[n].subscription], planned.ends.get(-i)) for i, n in enumerate(fresh, start=1)]
     _insert_mappings(loading, rows)
     loading.tally.add("mappings", new=len(fresh), same=len(wanted) - len(fresh))

@@ -1,4 +1,4 @@
-"""What usage is worth that is not billed yet, and what exceptions hold up: estimates for people, never booked.
+"""What open exceptions hold up: estimates for people, never booked.
 
 Prices are those in force for the usage; what is open in a graduated price counts as the units that come last.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, text
 from domain.errors import Rejection
 from domain.prices import parse_price
 
-#: Windows and groups that are priced in one look; a deployment with more reads its estimate from the reports instead.
+#: Groups of exceptions (code, metric, subscription, period) that are priced in one look.
 ROWS_MAX = 200_000
 
 #: Quantities so far over all lots, by what is priced together.
@@ -26,25 +26,10 @@ select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_i
         and h.metric_id = g.metric_id and h.contract_version_id = g.contract_version_id and h.dimensions = g.dimensions
       group by v.value having sum(v.n) > 0) d)
   else sum(g.quantity) end as quantity
-from aggregates g join metrics m on m.id = g.metric_id {where}
+from aggregates g join metrics m on m.id = g.metric_id
+where g.billing_period_id in (select billing_period_id from held)
 group by g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions, m.aggregation
 """
-_UNBILLED = text(f"""
-with unfinished as (
-  select g.billing_period_id from aggregates g join billing_periods p on p.id = g.billing_period_id where g.lot >= p.lot
-  union select billing_period_id from billing_runs where stage not in ('posted', 'reconciled', 'closed')),
-so_far as ({_SO_FAR.format(where="where g.billing_period_id in (select billing_period_id from unfinished)")})
-select c.currency, s.quantity, pr.terms, coalesce((
-    select sum(l.net) from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
-    join invoices i on i.id = l.invoice_id and i.state = 'posted'
-    where r.subscription_id = s.subscription_id and r.billing_period_id = s.billing_period_id
-      and r.metric_id = s.metric_id and r.contract_version_id = s.contract_version_id
-      and r.dimensions = s.dimensions), 0) as billed
-from so_far s join contract_versions v on v.id = s.contract_version_id join contracts c on c.id = v.contract_id
-left join prices pr on pr.contract_version_id = s.contract_version_id and pr.metric_id = s.metric_id
-limit :rows
-""")
-
 _USAGE_AT_RISK = text(f"""
 with held as (
   select x.code, x.metric_id, s.id as subscription_id, s.contract_id, v.id as contract_version_id, x.billing_period_id,
@@ -57,7 +42,7 @@ with held as (
     and v.superseded_at > now() and x.happened_at >= v.starts_at and x.happened_at < v.ends_at
   where x.state = 'open' and x.event_no is not null
   group by 1, 2, 3, 4, 5, 6),
-so_far as ({_SO_FAR.format(where="where g.billing_period_id in (select billing_period_id from held)")})
+so_far as ({_SO_FAR})
 select h.code, h.usages, h.oldest_at, h.quantity, c.account_id, c.currency, pr.terms, coalesce(s.quantity, 0) as so_far
 from held h left join contracts c on c.id = h.contract_id
 left join prices pr on pr.contract_version_id = h.contract_version_id and pr.metric_id = h.metric_id
@@ -91,16 +76,6 @@ class Cause:
     oldest_at: Any = None
     accounts: set[str] = field(default_factory=set)
     money: dict[str, Decimal] = field(default_factory=dict)
-
-
-def unbilled(conn: Connection) -> Mapping[str, Decimal]:
-    """By currency, what the usage of unfinished billing periods is worth beyond what is posted, unrounded."""
-    money: dict[str, Decimal] = {}
-    for row in conn.execute(_UNBILLED, {"rows": ROWS_MAX}):
-        amount = _amount(row.terms, row.quantity)
-        if amount is not None:
-            money[row.currency] = money.get(row.currency, Decimal(0)) + amount - row.billed
-    return money
 
 
 def causes(conn: Connection) -> Sequence[Cause]:

@@ -12,8 +12,9 @@ from workers.cli.reach import forget
 
 
 @contextmanager
-def at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+def at(url: str, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Operator]:
     monkeypatch.setenv("TALLYLINE_DATABASE_URL", url)
+    monkeypatch.setenv("TALLYLINE_HOME", str(home))
     monkeypatch.delenv("TALLYLINE_MODE", raising=False)
     forget()
     made = Operator(url)
@@ -25,16 +26,16 @@ def at(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
 
 
 @pytest.fixture
-def operator(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+def operator(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Operator]:
     """The commands on a new database, embedded: this process does the work."""
-    with at(new_database(), monkeypatch) as made:
+    with at(new_database(), monkeypatch, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
-def bystander(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operator]:
+def bystander(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Operator]:
     """The commands on a database that all tests of the module share: for what is refused and leaves nothing."""
-    with at(database_url, monkeypatch) as made:
+    with at(database_url, monkeypatch, tmp_path) as made:
         yield made
 
 

@@ -106,8 +106,8 @@ def test_status_shows_money_that_waits_and_what_is_stuck(airports, lines):
 
     found = airports.json("status")
 
-    # two departures 2 x 38.9050, two aircraft 2 x 97.50125, miles 1,400 x 0.02375 + 175.00 = 208.25
-    assert found["unbilled"] == {"USD": "481.06250"}
+    # two departures 2 x 38.9050 = 77.81, two aircraft 2 x 97.50125 -> 195.00, miles 1,400 x 0.02375 + 175.00 = 208.25
+    assert found["unbilled"] == {"USD": "481.06"}
     # the diverted flight would add 1,400 x 0.02375
     assert found["excepted"] == {"USD": "33.25000"}
     assert found["exceptions"] == 1
