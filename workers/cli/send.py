@@ -99,7 +99,7 @@ def _channel() -> Iterator[tuple[pika.adapters.blocking_connection.BlockingChann
         )
     try:
         connection = pika.BlockingConnection(pika.URLParameters(url.get_secret_value()))
-    except AMQPConnectionError as error:
+    except (AMQPConnectionError, OSError, ValueError) as error:  # a host that has no address is an OSError
         reason = console.first_line(error.args[0] if error.args else type(error).__name__)
         fix = "check TALLYLINE_AMQP_URL with `tallyline doctor`"
         raise Failure(f"RabbitMQ does not answer: {reason}", fix=fix, code=AWAY) from None
