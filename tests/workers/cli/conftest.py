@@ -26,16 +26,10 @@ def at(url: str, monkeypatch: pytest.MonkeyPatch, home: Path) -> Iterator[Operat
 
 
 @pytest.fixture
-def operator(new_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Operator]:
-    """The commands on a new database, embedded: this process does the work."""
-    with at(new_database(), monkeypatch, tmp_path) as made:
-        yield made
-
-
-@pytest.fixture
-def bystander(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Operator]:
-    """The commands on a database that all tests of the module share: for what is refused and leaves nothing."""
+def operator(database_url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Operator]:
+    """The commands on an empty database, embedded: this process does the work."""
     with at(database_url, monkeypatch, tmp_path) as made:
+        made.empty()
         yield made
 
 

@@ -50,6 +50,13 @@ class Operator:
         ((value,),) = self.rows(sql, **values)
         return value
 
+    def empty(self) -> None:
+        """Forget all rows and begin all numbers anew, which is faster than another database."""
+        tables = self.one("""select string_agg(format('%I', relname), ', ') from pg_class
+          where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
+            and relname <> 'alembic_version'""")
+        self.run(f"truncate {tables} restart identity cascade")
+
     def run(self, sql: str, **values: object) -> None:
         with self.owner.begin() as conn:
             conn.execute(text(sql), values)

@@ -76,21 +76,21 @@ def test_events_go_into_bodies_of_the_size_asked_for(airports, lines):
         ("packed.jsonl.gz", "no gzip", "cannot be read"),
     ],
 )
-def test_a_file_that_holds_no_events_is_refused_before_anything_is_sent(bystander, tmp_path, name, content, says):
+def test_a_file_that_holds_no_events_is_refused_before_anything_is_sent(operator, tmp_path, name, content, says):
     if content is not None:
         (tmp_path / name).write_text(content)
 
-    ran = bystander("send", tmp_path / name)
+    ran = operator("send", tmp_path / name)
 
     assert ran.code == 2
     assert says in text_of(ran)
-    assert bystander.one("select count(*) from receipts") == 0
+    assert operator.one("select count(*) from receipts") == 0
 
 
-def test_a_file_that_is_not_utf_8_is_refused(bystander, tmp_path):
+def test_a_file_that_is_not_utf_8_is_refused(operator, tmp_path):
     (tmp_path / "latin.jsonl").write_bytes(b'{"a": "\xff"}')
 
-    assert "save it as UTF-8" in text_of(bystander("send", tmp_path / "latin.jsonl"))
+    assert "save it as UTF-8" in text_of(operator("send", tmp_path / "latin.jsonl"))
 
 
 def test_an_array_is_cut_at_its_elements_whatever_is_between_them(tmp_path):
@@ -189,8 +189,8 @@ def test_a_refused_event_is_told_with_the_reason(airports, lines):
         (["--invoice", "N-1"], "there is no document 'N-1'"),
     ],
 )
-def test_what_cannot_be_traced_is_said_with_a_way_out(bystander, words, says):
-    ran = bystander("trace", *words)
+def test_what_cannot_be_traced_is_said_with_a_way_out(operator, words, says):
+    ran = operator("trace", *words)
 
     assert ran.code == 2
     assert says in text_of(ran)
@@ -224,9 +224,9 @@ def test_exceptions_are_grouped_by_cause_with_accounts_and_money(airports, lines
     assert "unknown" in told
 
 
-def test_no_exception_is_said_so(bystander):
-    assert "No exception is open." in bystander("exceptions").out
-    assert "No open exception fits." in bystander("exceptions", "list").out
+def test_no_exception_is_said_so(operator):
+    assert "No exception is open." in operator("exceptions").out
+    assert "No open exception fits." in operator("exceptions", "list").out
 
 
 def test_exceptions_are_listed_and_one_is_shown_with_its_event(airports, lines):
@@ -268,9 +268,9 @@ def test_a_body_that_cannot_be_read_is_shown_as_it_came(airports):
     assert "no \\xff json" in airports("exceptions", "show", row["id"]).out
 
 
-def test_an_exception_that_is_not_there_is_said_so(bystander):
-    assert bystander("exceptions", "show", 99).code == 2
-    assert "there is no exception 99" in text_of(bystander("replay", 99))
+def test_an_exception_that_is_not_there_is_said_so(operator):
+    assert operator("exceptions", "show", 99).code == 2
+    assert "there is no exception 99" in text_of(operator("replay", 99))
 
 
 def store(operator, *contents: bytes, content_type: str) -> None:
@@ -293,7 +293,7 @@ def settle(operator) -> None:
     assert operator.one("select count(*) from work where state = 'ready'") == 0
 
 
-def test_commands_teach_how_to_use_them(bystander):
+def test_commands_teach_how_to_use_them(operator):
     for name in (
         "demo",
         "send",
@@ -307,49 +307,49 @@ def test_commands_teach_how_to_use_them(bystander):
         "sources",
         "master",
     ):
-        ran = bystander(name, "--help")
+        ran = operator(name, "--help")
         assert ran.code == 0
         assert name in ran.out
-    assert "Exit codes:" in bystander("--help").out
+    assert "Exit codes:" in operator("--help").out
 
 
-def test_an_unknown_option_ends_with_2(bystander):
-    assert bystander("status", "--identiti").code == 2
+def test_an_unknown_option_ends_with_2(operator):
+    assert operator("status", "--identiti").code == 2
 
 
-def test_without_a_database_the_way_out_is_named(tmp_path, monkeypatch, bystander):
+def test_without_a_database_the_way_out_is_named(operator, tmp_path, monkeypatch):
     monkeypatch.delenv("TALLYLINE_DATABASE_URL")
     monkeypatch.setenv("TALLYLINE_HOME", str(tmp_path / "home"))
     forget()
 
-    ran = bystander("status")
+    ran = operator("status")
     monkeypatch.setenv("TALLYLINE_MODE", "fleet")
     forget()
-    fleet = bystander("status")
+    fleet = operator("status")
 
     assert (ran.code, fleet.code) == (3, 3)
     assert "run `tallyline demo` here" in text_of(ran)
     assert "no database is named" in text_of(fleet)
 
 
-def test_a_database_that_does_not_answer_ends_with_3(bystander, monkeypatch):
+def test_a_database_that_does_not_answer_ends_with_3(operator, monkeypatch):
     monkeypatch.setenv("TALLYLINE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
     forget()
 
-    ran = bystander("status")
+    ran = operator("status")
 
     assert ran.code == 3
     assert "the database does not answer" in text_of(ran)
-    told = json.loads(bystander("status", "--json").err)
+    told = json.loads(operator("status", "--json").err)
     assert told["exit_code"] == 3
     assert told["fix"]
 
 
-def test_a_database_without_our_schema_ends_with_3(bystander, monkeypatch, postgres_url):
+def test_a_database_without_our_schema_ends_with_3(operator, monkeypatch, postgres_url):
     monkeypatch.setenv("TALLYLINE_DATABASE_URL", postgres_url)
     forget()
 
-    ran = bystander("status")
+    ran = operator("status")
 
     assert ran.code == 3
     assert "no schema of Tallyline" in text_of(ran)

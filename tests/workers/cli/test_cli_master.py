@@ -128,17 +128,17 @@ def test_a_user_that_is_no_longer_named_may_no_longer_claim_the_source(load, ope
         ),
     ],
 )
-def test_what_others_rest_on_is_not_edited(bystander, tmp_path, old, new, says):
+def test_what_others_rest_on_is_not_edited(operator, tmp_path, old, new, says):
     kept, edited = tmp_path / "kept.yaml", tmp_path / "edited.yaml"
     kept.write_text(SMALL)
     edited.write_text(changed(old, new))
-    bystander("master", "load", kept)
+    operator("master", "load", kept)
 
-    ran = bystander("master", "load", edited)
+    ran = operator("master", "load", edited)
 
     assert ran.code == 2
     assert says in " ".join(ran.err.split())
-    assert bystander.json("master", "load", kept)["changed"] == {}
+    assert operator.json("master", "load", kept)["changed"] == {}
 
 
 @pytest.mark.parametrize(
@@ -181,18 +181,18 @@ def test_what_others_rest_on_is_not_edited(bystander, tmp_path, old, new, says):
         ("subscription: S-1}", "subscription: S-1, from: 2026-01-02, to: 2026-01-01}", "is not after `from`"),
     ],
 )
-def test_a_mistake_is_named_with_file_line_field_and_fix_and_nothing_is_loaded(bystander, tmp_path, old, new, says):
+def test_a_mistake_is_named_with_file_line_field_and_fix_and_nothing_is_loaded(operator, tmp_path, old, new, says):
     file = tmp_path / "master.yaml"
     file.write_text(changed(old, new).replace("\n  books:", "\n  ledger-x: {adapter: ledger-file}\n  books:"))
 
-    ran = bystander("master", "load", file)
+    ran = operator("master", "load", file)
 
     told = " ".join(ran.err.split())
     assert ran.code == 2
     assert says in told
     assert "master.yaml:" in told.replace(" ", "")
     assert "nothing was loaded" in told
-    assert bystander.rows("select 1 from erp_connections where id = 'ledger-x'") == []
+    assert operator.rows("select 1 from erp_connections where id = 'ledger-x'") == []
 
 
 def test_a_price_of_a_metric_that_is_not_there_is_refused(load):
@@ -223,11 +223,11 @@ def test_every_problem_of_a_file_is_named_at_once_with_its_line(load):
         ("accounts: " + "[" * 40 + "]" * 40 + "\n", "nests more than 32 deep"),
     ],
 )
-def test_a_file_that_is_no_plain_yaml_is_refused(bystander, tmp_path, content, says):
+def test_a_file_that_is_no_plain_yaml_is_refused(operator, tmp_path, content, says):
     file = tmp_path / "master.yaml"
     file.write_text(content)
 
-    ran = bystander("master", "load", file)
+    ran = operator("master", "load", file)
 
     assert ran.code == 2
     assert says in " ".join(ran.err.split())
@@ -253,7 +253,7 @@ def test_a_file_that_is_missing_not_utf_8_or_too_large_is_refused(operator, tmp_
     assert "split it" in operator("master", "load", large).err
 
 
-def test_the_check_needs_no_database(tmp_path, monkeypatch, operator):
+def test_the_check_needs_no_database(operator, tmp_path, monkeypatch):
     file = tmp_path / "master.yaml"
     file.write_text(SMALL)
     monkeypatch.setenv("TALLYLINE_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")

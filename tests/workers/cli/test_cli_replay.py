@@ -188,8 +188,8 @@ def test_many_forecasts_are_summed_up(airports, lines):
         (["99"], "there is no exception 99"),
     ],
 )
-def test_what_is_not_there_cannot_be_replayed(bystander, words, says):
-    ran = bystander("replay", *words)
+def test_what_is_not_there_cannot_be_replayed(operator, words, says):
+    ran = operator("replay", *words)
 
     assert ran.code == 2
     assert says in text_of(ran)

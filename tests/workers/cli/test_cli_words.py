@@ -25,8 +25,8 @@ def test_a_trace_shows_money_as_people_read_it():
         (["exceptions", "list", "--code", "nope"], "there is no code 'nope'"),
     ],
 )
-def test_a_filter_that_nothing_can_fit_is_refused(bystander, words, says):
-    ran = bystander(*words)
+def test_a_filter_that_nothing_can_fit_is_refused(operator, words, says):
+    ran = operator(*words)
 
     assert ran.code == 2
     assert says in text_of(ran).replace("│ ", "")
