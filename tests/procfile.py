@@ -1,6 +1,7 @@
 """The fleet as the Procfile describes it, run as real processes that a test may kill; those that end start again."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -9,14 +10,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from workers.embedded.supervised import Program, Supervised
 
 ROOT = Path(__file__).resolve().parents[1]
-#: Where `lossy_hints` lies.
-LOSSY_FOLDER = ROOT / "tests" / "fleet"
+#: Where modules like `lossy_hints` lie.
+FLEET_TESTS = ROOT / "tests" / "fleet"
 #: After SIGTERM a process may end what it does.
 STOP_S_MAX = 20.0
 
@@ -28,11 +28,11 @@ def commands() -> dict[str, str]:
     return {name: command.strip() for name, command in pairs}
 
 
-def lossy(command: str) -> str:
-    """The same command with a process that loses and doubles its hints."""
-    return command.replace(" dramatiq workers.", " dramatiq lossy_hints workers.").replace(
-        " python -m workers.", f" python {LOSSY_FOLDER}/lossy_hints.py workers."
-    )
+def prepared(command: str, module: str) -> str:
+    """The same command with a module of the tests that is imported first, to make the process behave badly."""
+    command = command.replace(" dramatiq workers.", f" dramatiq {module} workers.")
+    run = f"import {module}, runpy; runpy.run_module('\\1', run_name='__main__', alter_sys=True)"
+    return re.sub(r" python -m (workers\.\w+)", f' python -c "{run}"', command)
 
 
 def wait_until(holds: Callable[[], object], *, for_s: float = 30.0, what: str = "") -> None:
@@ -94,18 +94,17 @@ class Fleet:
     environment: Mapping[str, str]
     folder: Path
     processes: dict[str, Process] = field(default_factory=dict)
-    hints: str = ""
+    module: str = ""
     exits: dict[str, list[int]] = field(default_factory=dict)
     _is_over: threading.Event = field(default_factory=threading.Event)
     _supervisor: threading.Thread | None = None
 
     def start(self, names: Sequence[str] = ()) -> None:
-        """Start these process types, or all whose module is there."""
+        """Start these process types, or all."""
         for name, command in commands().items():
-            if name in names or (not names and find_spec(f"workers.{name}") is not None):
-                self.processes[name] = Process(
-                    name, lossy(command) if self.hints else command, self._environment(), self.folder / f"{name}.log"
-                )
+            if not names or name in names:
+                chosen = prepared(command, self.module) if self.module else command
+                self.processes[name] = Process(name, chosen, self._environment(), self.folder / f"{name}.log")
                 self.processes[name].start()
         self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
         self._supervisor.start()
@@ -137,9 +136,9 @@ class Fleet:
     def _environment(self) -> dict[str, str]:
         paths = {
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-            "PYTHONPATH": f"{ROOT}:{LOSSY_FOLDER}",
+            "PYTHONPATH": f"{ROOT}:{FLEET_TESTS}",
             "PYTHONUNBUFFERED": "1",
             "TALLYLINE_METRICS_PORT": "0",
         }
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TALLYLINE_")}
-        return {**kept, **paths, **self.environment, **({"TALLYLINE_TEST_HINTS": self.hints} if self.hints else {})}
+        return {**kept, **paths, **self.environment}

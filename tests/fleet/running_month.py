@@ -248,9 +248,9 @@ class RunningMonth:
 
 @contextmanager
 def running_month(
-    region: Region, database_url: str, folder: Path, *, hints: str = "", **settings: str
+    region: Region, database_url: str, folder: Path, *, module: str = "", **settings: str
 ) -> Iterator[RunningMonth]:
-    """The whole fleet of the Procfile on a fresh database with the master data of the month; `hints`: how lossy."""
+    """The fleet of the Procfile on a fresh database with the master data of the month; `module`: what makes it bad."""
     engine = make_engine(database_url)
     with engine.begin() as conn:
         conn.exec_driver_sql("reset role")
@@ -261,7 +261,7 @@ def running_month(
         "TALLYLINE_AMQP_URL": region.url,
         "TALLYLINE_HOME": str(folder),
     } | {f"TALLYLINE_{name.upper()}": value for name, value in settings.items()}
-    fleet = Fleet(environment, folder, hints=hints)
+    fleet = Fleet(environment, folder, module=module)
     try:
         fleet.start()
         wait_until(lambda: region.look("intake")[1] == 1, for_s=60, what="intake consumes")

@@ -6,7 +6,7 @@ import pytest
 from month import calls, expected
 from running_month import messages
 
-pytestmark = pytest.mark.fleet
+pytestmark = [pytest.mark.fleet, pytest.mark.timeout(420)]
 
 
 def test_a_third_of_hints_lost_a_third_doubled_and_the_month_sent_twice_change_nothing(start):
@@ -17,8 +17,8 @@ def test_a_third_of_hints_lost_a_third_doubled_and_the_month_sent_twice_change_n
     random.Random(8).shuffle(sent)
 
     # A hint lost four times in a row is missed for half a minute: fewer receipts, fewer of those.
-    lossy = {"hints": "drop=0.3,double=0.3,seed=5", "intake_wait_s": "0.5"}
-    with start(**lossy) as month:
+    lossy = {"module": "lossy_hints", "test_hints": "drop=0.3,double=0.3,seed=5"}
+    with start(**lossy, intake_wait_s="0.5") as month:
         flow = month.flow(sent)
         flow.let(len(sent) // 2)
         month.publish_late_mapping()
