@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.cli import demo_check
+from workers.cli import demo_check, flights
 from workers.cli.demo_check import Figure
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -183,6 +183,19 @@ def test_a_home_in_use_is_said_so_with_3(home):
 
     assert code == 3
     assert "in use by process" in " ".join(err.split())
+
+
+def test_what_the_demo_does_not_know_is_in_the_way_by_name(home, tmp_path):
+    home.run("demo", "--json")
+    stranger = next(flights.events(flights.FLIGHTS)) | {"id": "x", "subject": "ZZ", "time": "2013-01-09T10:00:00Z"}
+    known = next(flights.events(flights.FLIGHTS)) | {"id": "late"}
+    (tmp_path / "events.jsonl").write_text(json.dumps(stranger) + "\n" + json.dumps(known) + "\n")
+    assert home.run("send", str(tmp_path / "events.jsonl"))[0] == 0
+
+    code, _, err = home.run("demo")
+
+    assert code == 1
+    assert "subscription_not_found is in the way of run 3" in " ".join(err.split())
 
 
 def test_the_demo_is_no_thing_of_a_fleet(home):

@@ -6,10 +6,13 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import pika
 import pytest
 from operator_bench import DEMO, Operator
 
-from workers.cli import checks
+from queues.definitions import definitions
+from queues.rabbit_api import RabbitApi
+from workers.cli import checks, checks_servers
 from workers.cli.reach import forget
 
 ROOT = DEMO.parents[1]
@@ -224,3 +227,44 @@ def test_a_user_without_the_right_to_write_is_told_so(airports: Operator, server
 
     assert allowed.returncode == 0, allowed.stderr
     assert wrong.returncode == 3
+
+
+def test_queues_that_nobody_works_on_or_that_differ_are_named(airports: Operator, servers):
+    url = os.environ["TALLYLINE_DATABASE_URL"]
+    with pika.BlockingConnection(pika.URLParameters(servers["amqp_url"])) as connection:
+        connection.channel().queue_declare("validate", durable=True)
+    api = RabbitApi(servers["rabbit_api_url"], vhost=servers["amqp_url"].rpartition("/")[2])
+    wanted = definitions(["ledger-pony", "ledger-newark"], vhost=api.vhost)
+    wanted["queues"] = [each for each in wanted["queues"] if each["name"] != "validate"]
+    api.import_definitions(wanted)
+
+    found = {each["name"]: each for each in json.loads(fleet(url, "doctor", "--json", **servers).stdout)}
+
+    assert (found["queue arguments"]["state"], found["queue arguments"]["says"]) == (
+        "wrong",
+        "other arguments: validate",
+    )
+    assert found["consumers"]["state"] == "wrong"
+    assert "nobody works on intake" in found["consumers"]["says"]
+    assert "queues" not in found
+
+
+def test_a_message_that_reaches_no_queue_is_not_taken_as_sent(airports: Operator, servers, lines):
+    url = os.environ["TALLYLINE_DATABASE_URL"]
+    with pika.BlockingConnection(pika.URLParameters(servers["amqp_url"])) as connection:
+        connection.channel().exchange_declare("usage", "topic", durable=True)
+
+    ran = fleet(url, "send", str(lines({"id": "1"})), **servers)
+
+    assert ran.returncode == 1
+    assert "RabbitMQ took 0 messages and not the next" in " ".join(ran.stderr.split())
+
+
+def test_an_alarm_of_rabbitmq_is_wrong():
+    class Alarmed:
+        def alarms(self) -> list[str]:
+            return ["rabbit@one"]
+
+    check = checks_servers._alarms(Alarmed())
+
+    assert (check.state, check.says) == ("wrong", "memory or disk alarm on rabbit@one")
