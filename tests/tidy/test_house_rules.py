@@ -149,3 +149,9 @@ def test_every_todo_names_what_it_waits_for():
     ]
 
     assert found == []
+
+
+def test_no_two_modules_of_the_tests_share_a_name():
+    names = [path.name for path in (ROOT / "tests").rglob("*.py") if path.name not in {"conftest.py", "__init__.py"}]
+
+    assert {name for name in names if names.count(name) > 1} == set()
