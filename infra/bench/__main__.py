@@ -36,9 +36,9 @@ class Scale:
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 100_000, 600_000), 3)
+FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 3)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 60_000, 120_000), 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 1)
 
 
 class Bench:

@@ -39,7 +39,7 @@ def fleet(place: Place, *, folder: Path) -> Iterator[dict[str, int]]:
             name: stack.enter_context(Supervised(_program(name, wanted[name], environment=environment, folder=folder)))
             for name in (*QUEUES, "scheduler")
         }
-        _wait_for_consumers(place, running)
+        _wait_for_consumers(place, running, environment)
         yield {name: each.pid for name, each in running.items()}
         for name, each in running.items():
             if not each.is_running():
@@ -59,16 +59,15 @@ def _program(name: str, command: str, *, environment: Mapping[str, str], folder:
     )
 
 
-def _wait_for_consumers(place: Place, running: Mapping[str, Supervised]) -> None:
+def _wait_for_consumers(place: Place, running: Mapping[str, Supervised], counts: Mapping[str, str]) -> None:
     deadline = time.monotonic() + READY_S_MAX
     connection = pika.BlockingConnection(pika.URLParameters(place.amqp_url))
     channel = connection.channel()
     missing = dict(QUEUES)
     while missing:
         for name, queue in list(missing.items()):
-            if channel.queue_declare(queue, passive=True).method.consumer_count >= int(
-                COUNTS.get(f"{name.upper()}_PROCESSES", "1")
-            ):
+            consumers = channel.queue_declare(queue, passive=True).method.consumer_count
+            if consumers >= int(counts.get(f"{name.upper()}_PROCESSES", "1")):
                 del missing[name]
             elif not running[name].is_running() or time.monotonic() > deadline:
                 raise NotStarted(f"{name} does not consume:\n{running[name].log_end()}")

@@ -54,12 +54,11 @@ _TOUCH = (
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """Events in the small and in the large table, and those of a run: the first of them warm up, the others count."""
+    """Events in the small and in the large table, and those of a run on either."""
 
     small: int
     large: int
-    warm_up: int
-    measured: int
+    run: int
 
 
 def measure(folder: Path, sizes: Sizes, *, runs: int) -> list[Figure]:
@@ -85,8 +84,7 @@ def measure(folder: Path, sizes: Sizes, *, runs: int) -> list[Figure]:
 def _rate(folder: Path, template: str, sizes: Sizes) -> float:
     with scratch.place(template=template) as place:
         _touch(place.database_url)
-        run = line.run(Workload(sizes.warm_up + sizes.measured), place, folder=folder)
-        return run.settled_per_s(after=sizes.warm_up)
+        return line.run(Workload(sizes.run), place, folder=folder).events_per_s
 
 
 @contextmanager

@@ -21,15 +21,15 @@ LOOK_S = 0.1
 _VISIBLE = """
 select coalesce(sum(c.accepted), 0)::bigint from batches b join receipt_counts c using (receipt_id)
 where b.aggregated_no is not null"""
+_ADDED = "select coalesce(sum(events), 0)::bigint from aggregates"
 _TROUBLE = """
 select (select count(*) from exceptions) as exceptions, (select count(*) from work where state = 'dead') as dead,
   (select deadlocks from pg_stat_database where datname = current_database()) as deadlocks"""
 #: The instant of a commit is that of the transaction which wrote the row last (`track_commit_timestamp`).
 _COMMITS = """
 select r.id, extract(epoch from pg_xact_commit_timestamp(r.xmin))::float8,
-  extract(epoch from pg_xact_commit_timestamp(b.xmin))::float8, c.accepted
-from receipts r join batches b on b.receipt_id = r.id join receipt_counts c on c.receipt_id = r.id where r.id > %s
-order by 3"""
+  extract(epoch from pg_xact_commit_timestamp(b.xmin))::float8
+from receipts r join batches b on b.receipt_id = r.id where r.id > %s order by 3"""
 _PLACES = "select event_no >> 20, event_id from usage_events where event_no >= (%s + 1) << 20"
 
 
@@ -39,12 +39,11 @@ class NotFinished(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One receipt: when it was stored, when its events were added to their windows, and how many they are."""
+    """One receipt: when it was stored, and when its events were added to their windows."""
 
     receipt_id: int
     stored_at: float
     visible_at: float
-    events: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +66,6 @@ class Run:
         """From the first body sent to the last receipt committed."""
         return self.events / (max(each.stored_at for each in self.commits) - self.sent.first_at)
 
-    def settled_per_s(self, *, after: int) -> float:
-        """From the instant at which `after` events were visible: without start and warming up."""
-        visible = 0
-        for commit in self.commits:
-            visible += commit.events
-            if visible >= after:
-                return (self.events - visible) / (self.commits[-1].visible_at - commit.visible_at)
-        raise NotFinished(f"fewer than {after} events")
-
     def processor_line(self) -> str:
         """Where the processor time went."""
         parts = ", ".join(f"{role} {microseconds:.1f}" for role, microseconds in self.cpu_us.items())
@@ -85,7 +75,7 @@ class Run:
 def run(workload: Workload, place: Place, *, folder: Path, bodies_per_s: float | None = None) -> Run:
     """Send the workload through a fleet of its own. Raises `NotFinished`, `NotConfirmed` or `NotStarted`."""
     with psycopg.connect(place.database_url, autocommit=True) as conn:
-        before = _one(conn, _VISIBLE)
+        before, windows = _one(conn, _VISIBLE), _one(conn, _ADDED)
         receipt = _one(conn, "select coalesce(max(id), 0) from receipts")
         conn.execute("checkpoint")
         with (
@@ -98,6 +88,9 @@ def run(workload: Workload, place: Place, *, folder: Path, bodies_per_s: float |
             sent = publisher.sent()
             spent = meter.spent()
         commits = [Commit(*row) for row in conn.execute(_COMMITS, [receipt])]
+        added = _one(conn, _ADDED) - windows
+        if added != workload.events * workload.metrics:
+            raise NotFinished(f"{added} usages were added to windows, not {workload.events * workload.metrics}")
         visible_at = {each.receipt_id: each.visible_at for each in commits}
         latencies = _latencies(conn, workload, sent, receipt, visible_at) if bodies_per_s else ()
         _check(conn)

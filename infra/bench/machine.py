@@ -18,6 +18,7 @@ POSTGRES_OPTIONS: Mapping[str, str] = {
     "full_page_writes": "on",
     "shared_buffers": "2GB",
     "max_wal_size": "16GB",
+    "min_wal_size": "4GB",
     "checkpoint_timeout": "15min",
     "track_commit_timestamp": "on",
 }

@@ -29,7 +29,6 @@ OPTIONS: Mapping[str, str] = {
     "max_connections": "200",
     "max_wal_size": "4GB",  # a month of usage is written in one go: no checkpoint storms
     "checkpoint_timeout": "15min",
-    "wal_compression": "on",
     "deadlock_timeout": "100ms",
     "jit": "off",  # compiling costs more than our short statements take
     "timezone": "UTC",
