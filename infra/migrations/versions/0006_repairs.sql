@@ -1,0 +1,2 @@
+-- Repairs of what several systems hold, and the retention of bodies.
+select 1;

@@ -1,0 +1,2 @@
+-- Sequence numbers of sources: what came, and what is missing.
+select 1;
