@@ -148,11 +148,7 @@ def change(found: Sequence[Gap], told: Sequence[Told], *, seen_before: datetime)
     right = {(gap.first, gap.last, gap.missing) for gap in wanted}
     return Change(
         [gap for gap in wanted if (gap.first, gap.last, gap.missing) not in known],
-        [
-            (each.id, _reason(each, wanted))
-            for each in still_open
-            if (each.first, each.last, each.missing) not in right
-        ],
+        [(each.id, _reason(each, wanted)) for each in still_open if (each.first, each.last, each.missing) not in right],
     )
 
 

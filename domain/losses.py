@@ -1,4 +1,4 @@
-"""Losses: what events that never arrived would have been worth, by what an event of their source comes to on average."""
+"""Losses: what events that never came would have been worth, as events of their source are on average."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
