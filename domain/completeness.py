@@ -43,8 +43,16 @@ class Gap(NamedTuple):
 
 
 def runs_of(numbers: Iterable[tuple[int, datetime]], *, seen_at: datetime) -> list[Run]:
-    """The runs that events with these numbers and times make."""
-    return merged(Run(number, number, at, at, seen_at) for number, at in numbers)
+    """The runs that events with these numbers and times make, the lowest first."""
+    made: list[Run] = []
+    ordered = sorted(numbers)  # so of events with the same number the earliest begins a run and the latest ends one
+    begun = 0
+    for n, (number, last_at) in enumerate(ordered, start=1):
+        if n == len(ordered) or ordered[n][0] > number + 1:
+            first, first_at = ordered[begun]
+            made.append(Run(first, number, first_at, last_at, seen_at))
+            begun = n
+    return made
 
 
 def merged(runs: Iterable[Run]) -> list[Run]:

@@ -33,7 +33,6 @@ def found_in(runs: list[Run], *, start: int = 1, gaps_max: int = ALL_GAPS) -> li
     return gaps(reversed(merged(runs)), start=start, gaps_max=gaps_max)
 
 
-numbers = st.lists(st.integers(0, 60), max_size=80)
 #: Claims of validate in the order in which they commit; each holds events in any order, some of them twice.
 claims = st.lists(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 5_000).map(at)), max_size=12), max_size=8)
 
@@ -55,6 +54,11 @@ def test_in_which_order_and_parts_the_runs_are_joined_changes_nothing(arrived, c
     chance.shuffle(shuffled)
     cut = chance.randint(0, len(shuffled))
     assert merged([*merged(shuffled[:cut]), *merged(shuffled[cut:])]) == merged(runs)
+
+
+@given(claims.map(lambda arrived: [each for claim in arrived for each in claim]))
+def test_the_runs_of_a_claim_are_those_of_its_events_one_by_one(events):
+    assert runs_of(events, seen_at=EPOCH) == merged(Run(n, n, when, when, EPOCH) for n, when in events)
 
 
 @given(claims)
