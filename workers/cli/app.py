@@ -2,7 +2,7 @@
 
 import typer
 
-from workers.cli import close, demo, doctor, exceptions, master, replay, send, sources, status, trace, work
+from workers.cli import audit, close, demo, doctor, exceptions, master, replay, send, sources, status, trace, work
 from workers.cli.console import EXIT_CODES
 
 app = typer.Typer(
@@ -30,4 +30,5 @@ app.command()(replay.replay)
 app.command()(close.close)
 app.add_typer(master.app, name="master")
 app.add_typer(sources.app, name="sources")
+app.add_typer(audit.app, name="audit")
 app.command()(doctor.doctor)

@@ -1,7 +1,8 @@
 """What closing a billing period asks of the store, step by step: `close` and `demo` share it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import monotonic
@@ -13,7 +14,8 @@ from domain.errors import Rejection
 from queues.work import Hintable
 from workers.cli import reach
 from workers.cli.console import FOUND, Failure
-from workers.store import billing_looks, billing_runs
+from workers.store import audit, billing_looks, billing_runs
+from workers.store.acting import Named, name
 from workers.store.billing_looks import Period, Standing
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
@@ -83,7 +85,7 @@ def press(period: Period, *, person: str, dates: Dates) -> int:
     last_day = period.ends_on - timedelta(days=1)
     invoice_on = dates.invoice_on or last_day
     wanted = Wanted(period.id, invoice_on, dates.posting_on or invoice_on, person)
-    with engine().begin() as conn:
+    with _acting(person, "asked for the period to be billed") as conn:
         run = billing_looks.last_run(conn, period.id)
         if run is None or _is_through(billing_looks.standing(conn, run)):
             run = _asked(lambda: billing_runs.request(conn, wanted))
@@ -92,6 +94,15 @@ def press(period: Period, *, person: str, dates: Dates) -> int:
         hints = billing_runs.press(conn, run)
     _publish(hints)
     return run
+
+
+@contextmanager
+def _acting(person: str, reason: str) -> Iterator[Connection]:
+    """A transaction whose changes are that person's."""
+    with engine().begin() as conn:
+        name(conn, Named(person, reason))
+        audit.hold(conn)
+        yield conn
 
 
 def _redate(conn: Connection, run: int, dates: Dates) -> None:
@@ -104,7 +115,7 @@ def _is_through(now: Standing) -> bool:
 
 def override(run_id: int, code: str, *, person: str, reason: str) -> int:
     """Let a blocker pass: how many there were. Raises `Failure` if it does not block or cannot be overridden."""
-    with engine().begin() as conn:
+    with _acting(person, reason) as conn:
         let_pass = _asked(lambda: billing_runs.override(conn, run_id, code, person=person, reason=reason))
         hints = billing_runs.press(conn, run_id)
     _publish(hints)
@@ -113,7 +124,7 @@ def override(run_id: int, code: str, *, person: str, reason: str) -> int:
 
 def approve(run_id: int, *, person: str) -> None:
     """Approve the drafts of a run and go on with it. Raises `Failure` if they are not complete."""
-    with engine().begin() as conn:
+    with _acting(person, "approved the drafts") as conn:
         _asked(lambda: billing_runs.approve(conn, run_id, person=person))
         hints = billing_runs.press(conn, run_id)
     _publish(hints)

@@ -1,5 +1,6 @@
 """`tallyline sources`: which upstream systems may send usage, and as which broker user."""
 
+import getpass
 import secrets
 from typing import Annotated
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,8 @@ from queues.settings import settings
 from queues.topology import QueueUnknown, Upstream
 from workers.cli import console, reach
 from workers.cli.console import AWAY, AsJson, Failure
+from workers.store import acting
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 
 #: Bytes of a generated password: 256 bits.
@@ -106,6 +109,7 @@ def vhost_of(amqp_url: str) -> str:
 
 def _put_source(name: str, owner: str | None, quota: int | None, user: str) -> bool:
     with engine().begin() as conn:
+        acting.name(conn, Named(getpass.getuser(), f"tallyline sources add for {user}"))
         row = conn.execute(
             text("""insert into sources (name, owner, quota_per_hour)
                  values (:name, coalesce(:owner, 'operations'), :quota)

@@ -9,10 +9,12 @@ from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
 from queues.work import Hintable
-from workers.store import fence, master_file, parked
+from workers.store import audit, fence, master_file, parked
+from workers.store.acting import Named, name
 from workers.store.master_contracts import put_versions
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
+from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
@@ -58,8 +60,11 @@ def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tall
     document, master = read(file)
     with engine.begin() as conn:
         loading = Loading(conn, document, master, person or getpass.getuser())
+        name(conn, Named(loading.person, f"master data of {file.name}"))
+        audit.hold(conn)
         put_parties(loading)
         put_sources(loading)
+        put_dimensions(loading)
         put_meters(loading)
         fence.take(conn)
         put_metrics(loading)
