@@ -81,72 +81,66 @@ create function audit_is_application() returns boolean language sql stable as
 -- Writers wait here for one another until they commit. Whoever also needs locks of rows or the fence is here first.
 create function audit_hold() returns void language sql as $$ select pg_advisory_xact_lock(7201, 2) $$;
 
--- The row that comes next, with who acts and why, and nothing yet of what is done.
-create function audit_begin() returns audit_log language plpgsql as $$
-declare
-  entry audit_log;
+-- Each hash covers the one before it; the first takes up where the log ended.
+create function audit_chain_on(before_this bytea, log_end bytea, said text) returns bytea language plpgsql immutable as $$
 begin
-  perform audit_hold();
-  select h.no, h.hash into entry.no, entry.hash from audit_head h;
-  if not found then
-    entry.no := 0;
-    entry.hash := decode(repeat('00', 32), 'hex');
-  end if;
-  entry.recorded_at := clock_timestamp();
-  entry.person := coalesce(current_setting('tallyline.person', true), '');
-  entry.reason := coalesce(current_setting('tallyline.reason', true), '');
-  entry.approval_id := nullif(current_setting('tallyline.approval', true), '')::bigint;
-  entry.token_id := nullif(current_setting('tallyline.token', true), '')::bigint;
-  if entry.person = '' and audit_is_application() then
+  return sha256(coalesce(before_this, log_end) || convert_to(said, 'UTF8'));
+end $$;
+create aggregate audit_chain(bytea, text) (sfunc = audit_chain_on, stype = bytea);
+
+-- Append one row for each subject under whoever is named in this transaction; the number of the last one.
+create function audit_append(action text, subjects text[], befores jsonb[], afters jsonb[]) returns bigint
+language plpgsql as $$
+declare
+  log_no   bigint;
+  log_end  bytea;
+  at       timestamptz;
+  person   text := coalesce(current_setting('tallyline.person', true), '');
+  reason   text := coalesce(current_setting('tallyline.reason', true), '');
+  approval bigint := nullif(current_setting('tallyline.approval', true), '')::bigint;
+  token    bigint := nullif(current_setting('tallyline.token', true), '')::bigint;
+  who      text;
+begin
+  if person = '' and audit_is_application() then
     raise exception 'nobody is named for this change' using errcode = 'insufficient_privilege',
       hint = 'Name the person who acts and the reason in this transaction first.';
-  elsif entry.person = '' then
-    entry.person := 'database:' || session_user;
-    entry.reason := 'by hand';
-  elsif starts_with(entry.person, 'database:') then
-    raise exception 'no person is called %', entry.person using errcode = 'insufficient_privilege';
+  elsif person = '' then
+    person := 'database:' || session_user;
+    reason := 'by hand';
+  elsif starts_with(person, 'database:') then
+    raise exception 'no person is called %', person using errcode = 'insufficient_privilege';
   end if;
-  return entry;
+  perform audit_hold();
+  select h.no, h.hash into log_no, log_end from audit_head h;
+  if not found then
+    log_no := 0;
+    log_end := decode(repeat('00', 32), 'hex');
+  end if;
+  at := clock_timestamp();
+  who := audit_part(to_char(at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) || audit_part(person)
+    || audit_part(token::text) || audit_part(approval::text) || audit_part(reason) || audit_part(action);
+  insert into audit_log
+  select c.no, lag(c.hash, 1, log_end) over (order by c.no), c.hash, at, person, token, approval, reason, action,
+    c.subject, c.before, c.after
+  from (
+    select n.*, audit_chain(log_end, audit_part(n.no::text) || who || audit_part(n.subject)
+      || audit_part(n.before::text) || audit_part(n.after::text)) over (order by n.no) as hash
+    from (select log_no + u.place as no, u.subject, u.before, u.after
+      from unnest(subjects, befores, afters) with ordinality u (subject, before, after, place)) n) c;
+  log_no := log_no + cardinality(subjects);
+  insert into audit_head (no, hash) select l.no, l.hash from audit_log l where l.no = log_no
+    on conflict (is_only) do update set no = excluded.no, hash = excluded.hash;
+  return log_no;
 end $$;
-
--- Append one row to the chain; what is returned is the row that the next one follows.
-create function audit_append(last audit_log, action text, subject text, before jsonb, after jsonb)
-returns audit_log language plpgsql as $$
-declare
-  entry audit_log := last;
-begin
-  entry.no := last.no + 1;
-  entry.prev_hash := last.hash;
-  entry.action := action;
-  entry.subject := subject;
-  entry.before := before;
-  entry.after := after;
-  entry.hash := sha256(entry.prev_hash || convert_to(audit_part(entry.no::text)
-    || audit_part(to_char(entry.recorded_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
-    || audit_part(entry.person) || audit_part(entry.token_id::text) || audit_part(entry.approval_id::text)
-    || audit_part(entry.reason) || audit_part(entry.action) || audit_part(entry.subject)
-    || audit_part(entry.before::text) || audit_part(entry.after::text), 'UTF8'));
-  insert into audit_log values (entry.*);
-  return entry;
-end $$;
-
-create function audit_end(last audit_log) returns void language sql as $$
-  insert into audit_head (no, hash) values (last.no, last.hash)
-    on conflict (is_only) do update set no = excluded.no, hash = excluded.hash
-$$;
 
 -- Record what was done, under whoever `tallyline.person` names in this transaction; its number.
 create function audit_record(action text, subject text, before jsonb, after jsonb) returns bigint
 language plpgsql security definer set search_path = pg_catalog, public, pg_temp as $$
-declare
-  entry audit_log;
 begin
   if octet_length(before::text) > 1048576 or octet_length(after::text) > 1048576 then
     raise exception 'what is kept of a change has at most 1048576 bytes' using errcode = 'check_violation';
   end if;
-  entry := audit_append(audit_begin(), action, subject, before, after);
-  perform audit_end(entry);
-  return entry.no;
+  return audit_append(action, array[subject], array[before], array[after]);
 end $$;
 
 -- ------------------------------------------------------------------------------------------------- the triggers
@@ -162,12 +156,13 @@ end $$;
 create function audit_rows() returns trigger language plpgsql
 security definer set search_path = pg_catalog, public, pg_temp set timezone = 'UTC' as $$
 declare
-  keys    text[] := string_to_array(tg_argv[0], ',');
-  images  text := format('select array(select (%2$s)->>k from unnest($1) k) as key,
+  keys     text[] := string_to_array(tg_argv[0], ',');
+  images   text := format('select array(select (%2$s)->>k from unnest($1) k) as key,
     coalesce(nullif(left(%1$s, 300), ''''), ''unnamed'') as subject, %2$s as image', tg_argv[1], tg_argv[2]);
-  changes text;
-  change  record;
-  entry   audit_log;
+  changes  text;
+  subjects text[];
+  befores  jsonb[];
+  afters   jsonb[];
 begin
   if tg_op = 'INSERT' then
     changes := format('select subject, null::jsonb as before, image as after from (%s from new_rows r) n', images);
@@ -178,14 +173,10 @@ begin
       full join (%s from new_rows r) n using (key), lateral audit_difference(o.image, n.image, $1) d
       where o.image is distinct from n.image', images, images);
   end if;
-  for change in execute changes using keys loop
-    if entry.no is null then
-      entry := audit_begin();
-    end if;
-    entry := audit_append(entry, tg_table_name || '.' || lower(tg_op), change.subject, change.before, change.after);
-  end loop;
-  if entry.no is not null then
-    perform audit_end(entry);
+  execute format('select array_agg(subject), array_agg(before), array_agg(after) from (%s) c', changes)
+    into subjects, befores, afters using keys;
+  if subjects is not null then
+    perform audit_append(tg_table_name || '.' || lower(tg_op), subjects, befores, afters);
   end if;
   return null;
 end $$;
@@ -312,9 +303,8 @@ create trigger invoices_stay before update on invoices for each row
 revoke all on audit_log, audit_head, dimensions from public;
 grant select on audit_log, audit_head to tallyline_app;
 grant select, insert on dimensions to tallyline_app;
-revoke execute on function audit_part(text), audit_is_application(), audit_hold(), audit_begin(),
-  audit_append(audit_log, text, text, jsonb, jsonb), audit_end(audit_log), audit_record(text, text, jsonb, jsonb),
-  audit_difference(jsonb, jsonb, text[]) from public;
+revoke execute on function audit_part(text), audit_is_application(), audit_hold(),
+  audit_append(text, text[], jsonb[], jsonb[]), audit_record(text, text, jsonb, jsonb), audit_difference(jsonb, jsonb, text[]) from public;
 grant execute on function audit_record(text, text, jsonb, jsonb), audit_hold() to tallyline_app;
 
 -- Master data: what the columns named here do not name is fixed once it is there (workers/store/master_kinds.py).
