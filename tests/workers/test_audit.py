@@ -13,7 +13,7 @@ from sqlalchemy.exc import DataError, IntegrityError, OperationalError, Programm
 
 from domain.audit import Head, verify
 from workers import ticks
-from workers.store import acting, audit, billing_runs
+from workers.store import acting, audit, billing_runs, fence
 from workers.store.acting import Named
 from workers.store.audit import Filter
 from workers.store.database import engine, snapshot
@@ -420,6 +420,32 @@ def test_a_writer_waits_before_it_locks_a_row_that_the_other_may_want(three):
         first.execute(text("update accounts set name = 'first' where id = 'a'"))
 
     assert log()[-1].after["name"] == "first"
+
+
+def test_who_waits_for_the_fence_and_who_waits_for_the_log_both_come_through(three):
+    def publish():
+        with engine().begin() as conn:
+            acting.name(conn, ANN)
+            audit.hold(conn)
+            fence.take(conn)
+            conn.execute(text("update accounts set name = 'published'"))
+
+    threads = [threading.Thread(target=publish)]
+    threads.append(threading.Thread(target=as_ann, args=("update accounts set name = 'renamed' where id = 'a'",)))
+    blocked = """select count(*) from pg_stat_activity
+      where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"""
+    with engine().begin() as step:
+        fence.share(step)
+        for count, thread in enumerate(threads, start=1):
+            thread.start()
+            deadline = monotonic() + 20
+            while three.one(blocked) < count:
+                assert monotonic() < deadline
+    for thread in threads:
+        thread.join(20)
+
+    assert [each.after["name"] for each in log()[3:]] == ["published"] * 3 + ["renamed"]
+    assert problems() == []
 
 
 def test_thirty_thousand_contracts_in_one_statement_are_recorded_in_seconds(bound):

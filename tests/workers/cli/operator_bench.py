@@ -70,8 +70,7 @@ class Operator:
         tables = self.one("""select string_agg(format('%I', relname), ', ') from pg_class
           where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
             and relname <> 'alembic_version'""")
-        self.run(f"set local session_replication_role = replica; truncate {tables} restart identity cascade")
-        self.run(ALONE)
+        self.run(f"set local session_replication_role = replica; truncate {tables} restart identity cascade; {ALONE}")
 
     def run(self, sql: str, **values: object) -> None:
         with self.owner.begin() as conn:
