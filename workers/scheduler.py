@@ -54,6 +54,7 @@ TICKS: dict[str, Tick] = {
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "look at parked": Tick(ticks.look_at_parked, daily_at=time(4, 0)),
+    "tell audit head": Tick(ticks.tell_audit_head, daily_at=time(4, 30)),
 }
 
 
