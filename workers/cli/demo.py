@@ -19,11 +19,11 @@ from workers.cli.bodies import bodies, texts
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.cli.demo_check import Figure
 from workers.cli.demo_watch import Watch
-from workers.cli.exceptions import causes_table
+from workers.cli.exceptions import groups_table
 from workers.cli.flights import DEMO, FLIGHTS
 from workers.cli.send import EVENTS_PER_BODY, LOCAL_USER, by_receipts, found_in, receipts_so_far
 from workers.embedded import run
-from workers.store import identity, master, worth
+from workers.store import exception_groups, identity, master
 from workers.store.database import engine, snapshot
 
 MASTER = DEMO / "master.yaml"
@@ -85,8 +85,9 @@ def _close(watch: Watch) -> None:
     person = getpass.getuser()
     runs = [billing.press(period, person=person, dates=Dates()) for period in wanted]
     standings = [billing.at_rest(each) for each in runs]
+    reach.appraise()
     with snapshot() as conn:
-        watch.show(causes_table(worth.causes(conn)))
+        watch.show(groups_table(exception_groups.groups(conn)))
     for now in standings:
         for blocker in now.blockers:
             if blocker.code not in OVERRIDES:

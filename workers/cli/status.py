@@ -33,6 +33,7 @@ def status(
     document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
     """
     with reach.database():
+        reach.appraise()
         with snapshot() as conn:
             facts: dict[str, Any] = {"steps": backlog.states(conn), **_money(conn)}
             if check_identity:
@@ -48,19 +49,15 @@ def status(
 
 
 def _money(conn: Connection) -> dict[str, Any]:
-    causes = worth.causes(conn)
-    excepted: dict[str, Decimal] = {}
-    for cause in causes:
-        for currency, amount in cause.money.items():
-            excepted[currency] = excepted.get(currency, Decimal(0)) + amount
+    excepted = worth.excepted(conn)
     unbilled: dict[str, Decimal] = {}
     for each in figures.unbilled(conn):
         unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted,
-        "exceptions": sum(cause.exceptions for cause in causes),
-        "unpriced": sum(cause.unpriced for cause in causes),
+        "excepted": excepted.money,
+        "exceptions": excepted.exceptions,
+        "unpriced": excepted.unpriced,
     }
 
 
