@@ -15,11 +15,11 @@ from domain.money import EXACT
 from domain.prices import parse_price
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
 
-#: Exceptions that are priced in one transaction, and causes that they are looked for in.
-ROWS_MAX = 10_000
-CAUSES_MAX = 200
+#: Exceptions that are priced in one transaction, and causes that they are of: all of a cause is read for each portion.
+ROWS_MAX = 20_000
+CAUSES_MAX = 50
 #: Portions of one look.
-PORTIONS_MAX = 20
+PORTIONS_MAX = 50
 
 #: One appraisal at a time; the lock is free when the portion commits.
 _ALONE = text("select pg_advisory_xact_lock(7201, 2)")

@@ -1,7 +1,7 @@
 """Contract versions with their prices: numbered, published in order, never edited. The caller holds the fence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -63,7 +63,7 @@ def put_versions(loading: Loading) -> None:
             if new is not None and _is_fresh(loading, new, mine):
                 fresh.append(new)
             elif new is not None:
-                priced += [(each.kept.id, new) for each in mine if each.version == new.version]
+                priced += _lacking(new, mine)
         _refuse_doubles(loading, ref, [version.version for version in contract.versions])
     loading.check()
     in_force = [each.kept for rows in published.values() for each in rows if not each.is_superseded]
@@ -135,6 +135,15 @@ def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
     if not same.is_superseded:
         check_end(loading, same.kept, new.wanted, [each.kept for each in published if not each.is_superseded])
     return False
+
+
+def _lacking(new: _New, published: list[_Published]) -> list[tuple[int, _New]]:
+    """The version that is published already, with the prices that it does not have yet."""
+    return [
+        (each.kept.id, replace(new, prices={name: row for name, row in new.prices.items() if name not in each.prices}))
+        for each in published
+        if each.version == new.version
+    ]
 
 
 def _comparable(row: Mapping[str, object]) -> str:
