@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Final
 
 from domain.codes import CODES, Code, Severity
+from domain.completeness import ESTIMATED_LOSS, GAP
 from domain.currencies import MINOR_UNITS
 from domain.money import rounded_to
 
@@ -70,6 +71,7 @@ _MISSING: Final[Mapping[str, str]] = MappingProxyType(
         "field_missing": "no {field} from {source}",
         "field_invalid": "{field} of the wrong kind from {source}",
         "conflicting_duplicate": "{source} sent known ids with other bodies",
+        GAP: "numbers of {source} that never came",
         "posting_rejected": "refused by {connection}",
         "posting_unknown": "{connection} may or may not have booked",
         "posting_differs": "{connection} booked other totals",
@@ -84,7 +86,8 @@ def sentence_of(cause: Cause) -> str:
     parts = [_counted(cause)]
     if cause.accounts:
         parts.append(_plural(cause.accounts, "account"))
-    parts += [money_of(amount, currency) for currency, amount in sorted(cause.money.items())]
+    loss = f" ({ESTIMATED_LOSS})" if cause.code == GAP else ""  # what never came is no money that waits
+    parts += [money_of(amount, currency) + loss for currency, amount in sorted(cause.money.items())]
     if cause.unpriced:
         parts.append("of unknown worth" if not cause.money else f"{cause.unpriced:,} of unknown worth")
     return f"{', '.join(parts)}: {_missing(cause)}"
@@ -95,7 +98,7 @@ def _counted(cause: Cause) -> str:
         return _plural(cause.events, "event")
     if cause.documents:
         return _plural(cause.documents, "document")
-    return _plural(cause.exceptions, "exception")
+    return _plural(cause.exceptions, "gap" if cause.code == GAP else "exception")
 
 
 def _plural(number: int, word: str) -> str:

@@ -19,7 +19,8 @@ class NewException:
     """What is known of a refusal; (step, code, key16, hash, metric) is its identity.
 
     Money comes with its currency and the `basis` of the estimate. Whoever opens an exception whose money only he knows
-    sets `is_priced_at_opening`: it is never estimated anew.
+    sets `is_priced_at_opening`: it is never estimated anew. `happened_until` goes with `happened_at` where what it is
+    about happened at some time between the two.
     """
 
     step: str
@@ -37,6 +38,7 @@ class NewException:
     event_id: str | None = None
     subject: str | None = None
     happened_at: datetime | None = None
+    happened_until: datetime | None = None
     quantity: Decimal | None = None
     waits_kind: str | None = None
     waits_key: str | None = None
@@ -60,7 +62,8 @@ class NewException:
 _TYPES = {
     "step": "text", "code": "text", "key16": "uuid", "hash": "bytea", "sentence": "text", "metric_id": "integer",
     "work_id": "bigint", "receipt_id": "bigint", "position": "integer", "event_no": "bigint", "source_id": "integer",
-    "source": "text", "event_id": "text", "subject": "text", "happened_at": "timestamptz", "quantity": "numeric",
+    "source": "text", "event_id": "text", "subject": "text", "happened_at": "timestamptz",
+    "happened_until": "timestamptz", "quantity": "numeric",
     "waits_kind": "text", "waits_key": "text", "correlation_id": "text", "account_id": "text",
     "legal_entity_id": "text", "contract_id": "integer", "subscription_id": "integer", "meter_id": "integer",
     "billing_period_id": "integer", "invoice_id": "bigint", "erp_posting_id": "bigint", "connection_id": "text",

@@ -80,5 +80,11 @@ def test_every_code_has_a_sentence_an_owner_and_a_deadline(code: Code):
     assert deadline_of(code, opened_at=OPENED_AT, set_at=None) > OPENED_AT
 
 
+def test_what_never_came_is_a_loss_and_no_money_that_waits():
+    gap = Cause("sequence_gap", 2, accounts=1, money={"USD": Decimal(75)}, names={"source": "/phones"})
+
+    assert sentence_of(gap) == "2 gaps, 1 account, USD 75.00 (estimated loss): numbers of /phones that never came"
+
+
 def test_a_currency_that_is_not_known_has_two_decimals():
     assert money_of(Decimal("-1.5"), "ZZZ") == "ZZZ -1.50"
