@@ -19,7 +19,8 @@ ACCOUNTS = 200
 
 _PRICED = """
 insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
-select v.id, m.id, '{"model": "per_unit", "unit_amount": "0.0125"}', 'standard', 'revenue' from contract_versions v, metrics m
+select v.id, m.id, '{"model": "per_unit", "unit_amount": "0.0125"}', 'standard', 'revenue'
+from contract_versions v, metrics m
 """
 #: Nine in ten are usage without a subscription, the others documents that an ERP refused, of unknown worth. They look
 #: as `enrich` and `post` open them.
@@ -32,12 +33,13 @@ select case when n %% 10 > 0 then 'enrich' else 'post' end,
   cast('' as bytea), case when n %% 10 > 0 then 1 else 0 end, case when n %% 10 > 0 then 1 end,
   case when n %% 10 > 0 then 1 end, 'nobody-' || n %% {SUBJECTS}, case when n %% 10 > 0 then n end,
   case when n %% 10 > 0 then n / 1000 + 1 end, 'event-' || n, now() - make_interval(secs => n %% 2500000),
-  1 + n %% 7, '', case when n %% 10 = 0 then 'a' || n %% {ACCOUNTS} end, case when n %% 10 = 0 then 'erp-' || n %% 7 end,
+  1 + n %% 7, '', case when n %% 10 = 0 then 'a' || n %% {ACCOUNTS} end,
+  case when n %% 10 = 0 then 'erp-' || n %% 7 end,
   case when n %% 10 = 0 then n end, case when n %% 10 = 0 then n end, case when n %% 10 > 0 then 'mapping' end,
   case when n %% 10 > 0 then '1/nobody-' || n %% {SUBJECTS} end, 'no mapping leads from this source and subject on',
   case when n %% 10 = 0 then jsonb_build_object('erp_code', 'E-' || n %% 5) else '{{}}' end, 'receipt/' || n / 1000
 from generate_series(1, %(n)s) n
-"""
+"""  # noqa: S608 -- constants of this module
 
 
 class NotAllGrouped(Exception):
@@ -51,7 +53,7 @@ def measure(rows: int, *, runs: int) -> list[Figure]:
         register(url, metrics=1, user=scratch.user())
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute(_PRICED)
-            conn.execute(_OPEN, {"n": rows})  # type: ignore[arg-type] -- a constant of this module
+            conn.execute(_OPEN, {"n": rows})
             conn.execute("analyze")
         engine = make_engine(url)
         began_at = time.monotonic()

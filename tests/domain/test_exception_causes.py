@@ -43,7 +43,7 @@ def test_the_more_severe_the_sooner_unless_a_person_says_otherwise(code, deadlin
 
 def test_a_cause_is_said_in_one_sentence_with_its_money():
     cause = Cause(
-        "subscription_not_found", 111, events=37, accounts=4, money={"EUR": Decimal("12410")},
+        "subscription_not_found", 111, events=37, accounts=4, money={"EUR": Decimal(12410)},
         names={"source": "/phones", "subject": "k7"},
     )  # fmt: skip
 

@@ -8,9 +8,11 @@ from line_bench import USER, Bound, batch, event
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
+from domain.authority import PersonUnknown
 from queues.contracts import BATCH, Delivery
 from queues.exceptions import NewException, of_subject, open_exceptions
 from workers.store import exception_edits, exception_groups, exception_lists
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.store.exception_lists import Wanted
 
@@ -19,11 +21,16 @@ MANY = """
 insert into exceptions (step, code, key16, hash, metric_id, source_id, subject, event_no, receipt_id, account_id,
   waits_kind, waits_key, money_at_risk, currency, basis, sentence, opened_at)
 select 'enrich', 'subscription_not_found', md5(n::text)::uuid, cast('' as bytea), 1, 1, 'k' || n % 50, n, 1,
-  'a' || n % 4, 'mapping', '1/k' || n % 50, n % 50 + 1, 'USD', 'usual_price', 'none', now() - interval '1 hour' * (n % 50)
+  'a' || n % 4, 'mapping', '1/k' || n % 50, n % 50 + 1, 'USD', 'usual_price', 'none',
+  now() - interval '1 hour' * (n % 50)
 from generate_series(0, 3999) n
 union all
-select 'post', 'posting_rejected', md5('p' || n)::uuid, cast('' as bytea), 0, null, 'erp_posting/' || n, null, null, 'a1', null, null,
-  case when n % 2 = 0 then 100.5 end, case when n % 2 = 0 then 'EUR' end, case when n % 2 = 0 then 'document' end, 'no',
+select 'post', 'posting_rejected', md5('p' || n)::uuid, cast('' as bytea), 0, null,
+  'erp_posting/' || n, null, null,
+  'a1',
+  null, null,
+  case when n % 2 = 0 then 100.5 end, case when n % 2 = 0 then 'EUR' end, case when n % 2 = 0 then 'document' end,
+  'no',
   now()
 from generate_series(1, 1000) n;
 update exceptions set connection_id = 'erp-' || id % 10 where step = 'post';
@@ -134,16 +141,17 @@ def test_the_cause_is_what_one_act_would_put_right(register, known, cause):
 
 
 def test_people_assign_and_set_deadlines_and_the_history_keeps_who_and_why(register):
+    register.run("insert into people (id, name, created_by) values ('mara', 'Mara', 'test') on conflict do nothing")
     (first, second) = refuse(new("body_unreadable"), new("body_unreadable", "x/2"))
     due = datetime(2026, 4, 1, tzinfo=UTC)
 
     with engine().begin() as conn:
-        assert exception_edits.assign(conn, [second, first, 99], "mara", person="ann", reason="knows it") == [
+        assert exception_edits.assign(conn, [second, first, 99], "mara", by=Named("ann", "knows it")) == [
             first, second,
         ]  # fmt: skip
-        assert exception_edits.set_deadline(conn, [first], due, person="ann", reason="next week") == [first]
+        assert exception_edits.set_deadline(conn, [first], due, by=Named("ann", "next week")) == [first]
     with engine().begin() as conn:
-        exception_edits.assign(conn, [first], None, person="bob", reason="is away")
+        exception_edits.assign(conn, [first], None, by=Named("bob", "is away"))
 
     with snapshot() as conn:
         acts = exception_lists.history(conn, first)
@@ -157,6 +165,15 @@ def test_people_assign_and_set_deadlines_and_the_history_keeps_who_and_why(regis
     assert acts[3].facts == {"was": "mara"}
     assert seen[first] == ("operations", due)
     assert seen[second][0] == "mara"
+
+
+def test_nothing_is_assigned_to_a_name_that_nobody_has(register):
+    (number,) = refuse(new("body_unreadable"))
+
+    with engine().begin() as conn, pytest.raises(PersonUnknown):
+        exception_edits.assign(conn, [number], "nobody", by=Named("ann", "x"))
+
+    assert register.one("select assigned_to from exceptions") is None
 
 
 def test_what_closes_and_opens_an_exception_again_is_in_its_history(register):

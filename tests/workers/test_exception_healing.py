@@ -9,7 +9,9 @@ from workers import ticks
 from workers.store import parked
 from workers.store.database import engine
 
-STATES = "select x.code, x.state, x.closed_by, x.reason, w.state, w.lane from exceptions x join work w on w.id = x.work_id"
+STATES = (
+    "select x.code, x.state, x.closed_by, x.reason, w.state, w.lane from exceptions x join work w on w.id = x.work_id"
+)
 
 
 @pytest.fixture
@@ -77,7 +79,8 @@ def test_a_row_that_dies_again_of_something_else_waits_for_that(month, died):
     assert month.bound.one("select count(*) from exceptions where state = 'open'") == 1
 
     month.bound.run("""insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
-      select v.id, m.id, '{"model": "per_unit", "unit_amount": "1"}', 'standard', 'r' from contract_versions v, metrics m
+      select v.id, m.id, '{"model": "per_unit", "unit_amount": "1"}', 'standard', 'r'
+      from contract_versions v, metrics m
       where m.name = (select facts ->> 'metric' from exceptions)""")
     ticks.heal_dead()
     month.work()
@@ -93,9 +96,7 @@ def test_a_row_that_dies_again_of_something_else_waits_for_that(month, died):
 def test_of_two_tax_rates_the_older_one_has_to_end(month, died):
     run = died("""insert into tax_rates (jurisdiction, category, rate, starts_on, source)
       values ('US-NY', 'standard', 9, '2020-01-01', 'test')""")
-    assert month.bound.rows("select code, cause from exceptions") == [
-        ("tax_rate_ambiguous", "tax_rate/US-NY/standard")
-    ]
+    assert month.bound.rows("select code, cause from exceptions") == [("tax_rate_ambiguous", "tax_rate/US-NY/standard")]
     ticks.heal_dead()
     assert month.bound.rows("select state from exceptions") == [("open",)]
 

@@ -1,4 +1,4 @@
-"""The money of exceptions: estimated at the price in force or the usual one, spread exactly, and priced again in time."""
+"""The money of exceptions: at the price in force or the usual one, spread exactly, and priced again in time."""
 
 from decimal import Decimal
 

@@ -1,6 +1,5 @@
 """`tallyline exceptions`: what was refused or waits for a person, by cause and money, one by one, and whose it is."""
 
-import getpass
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
@@ -14,8 +13,10 @@ from rich.text import Text
 from domain.codes import CODES, Kind
 from domain.exceptions import money_of
 from workers.cli import console, reach
+from workers.cli.acting import As, permitted
 from workers.cli.console import AsJson, Failure, count
 from workers.store import backlog, exception_edits, exception_groups, exception_lists, places
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.store.exception_groups import Group
 from workers.store.exception_lists import Act, Listed, Wanted
@@ -24,8 +25,8 @@ from workers.store.exception_lists import Act, Listed, Wanted
 BODY_SHOWN_MAX = 20_000
 #: Groups that are shown; `--json` tells all.
 GROUPS_SHOWN = 30
-#: Characters of a name and of a reason.
-PERSON_MAX, REASON_MAX = 64, 2_000
+#: Characters of a reason.
+REASON_MAX = 2_000
 DECEMBER = 12
 
 app = typer.Typer(help="Show what was refused or waits for a person, by cause and money.", invoke_without_command=True)
@@ -75,7 +76,7 @@ def _due(at: datetime, *, is_overdue: bool) -> Text:
 
 @app.command("list")
 @console.command
-def list_(  # noqa: PLR0913 -- a filter each
+def list_(
     code: Annotated[str | None, typer.Option(help="Only this code.")] = None,
     cause: Annotated[str | None, typer.Option(help="Only this cause, as `--json` names it.")] = None,
     step: Annotated[str | None, typer.Option(help="Only what this step refused.")] = None,
@@ -141,10 +142,10 @@ def _month(period: str | None) -> tuple[date, date] | tuple[None, None]:
         return None, None
     try:
         first = datetime.strptime(period, "%Y-%m").replace(tzinfo=UTC).date()
+        year, month = (first.year + 1, 1) if first.month == DECEMBER else (first.year, first.month + 1)
+        return first, date(year, month, 1)
     except ValueError:
         raise Failure(f"{period!r} is no month", fix="write it as 2026-03") from None
-    year, month = (first.year + 1, 1) if first.month == DECEMBER else (first.year, first.month + 1)
-    return first, date(year, month, 1)
 
 
 @app.command("show")
@@ -205,19 +206,19 @@ def assign(
     exceptions: Numbers,
     person: Annotated[str, typer.Argument(help="Who acts on them; `-` gives them back to whom they fall by rule.")],
     reason: Reason,
+    as_: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Assign open exceptions to a person.
+    """Assign open exceptions to a registered person.
 
     Example: `tallyline exceptions assign 17 18 mara --reason "knows the phones"`.
     """
-    if not 1 <= len(person) <= PERSON_MAX:
-        raise Failure(f"a name has 1 to {PERSON_MAX} characters", fix="name the person as `tallyline` knows them")
-    to = None if person == "-" else person
-    with reach.database(), engine().begin() as conn:
-        done = exception_edits.assign(conn, exceptions, to, person=getpass.getuser(), reason=_checked(reason))
-        _require_all(exceptions, done)
-    _tell(done, "assigned to", to or "whom they fall by rule", as_json=as_json)
+    to, words = None if person == "-" else person, _checked(reason)
+    with reach.database():
+        by = _named(as_, words)
+        with engine().begin() as conn:
+            _require_all(exceptions, exception_edits.assign(conn, exceptions, to, by=by))
+    _tell(exceptions, "assigned to", to or "whom they fall by rule", as_json=as_json)
 
 
 @app.command("deadline")
@@ -226,6 +227,7 @@ def deadline(
     exceptions: Numbers,
     day: Annotated[str, typer.Argument(metavar="DATE", help="The last day, as 2026-03-31; `-`: by severity again.")],
     reason: Reason,
+    as_: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Set the last day (UTC) on which open exceptions are in time.
@@ -234,13 +236,21 @@ def deadline(
     """
     try:
         last = None if day == "-" else date.fromisoformat(day)
-    except ValueError:
+        at = None if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
+    except (ValueError, OverflowError):
         raise Failure(f"{day!r} is no date", fix="write it as 2026-03-31") from None
-    at = None if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
-    with reach.database(), engine().begin() as conn:
-        done = exception_edits.set_deadline(conn, exceptions, at, person=getpass.getuser(), reason=_checked(reason))
-        _require_all(exceptions, done)
-    _tell(done, "due by the end of", "what their severity says" if last is None else str(last), as_json=as_json)
+    words = _checked(reason)
+    with reach.database():
+        by = _named(as_, words)
+        with engine().begin() as conn:
+            _require_all(exceptions, exception_edits.set_deadline(conn, exceptions, at, by=by))
+    _tell(exceptions, "due by the end of", "what their severity says" if last is None else str(last), as_json=as_json)
+
+
+def _named(person: str | None, reason: str) -> Named:
+    """Who sets it, if that person may. Raises `NotPermitted` and what names nobody."""
+    who = permitted("exceptions.assign", person)
+    return Named(who.person, reason, token_id=who.token_id)
 
 
 def _checked(reason: str) -> str:

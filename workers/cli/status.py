@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from domain.completeness import GAP
 from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import console, reach

@@ -50,7 +50,8 @@ usage as materialized (
     case when cardinality(m.dimensions) = 0 or m.id is null then '' else
       (select {KEY_TEXT.format("w")} from
         (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) k (w)) end as dimensions,
-    g.id as mapping_id, s.id as subscription_id, s.cycle_id, s.contract_id, v.id as contract_version_id, b.id as billing_period_id,
+    g.id as mapping_id, s.id as subscription_id, s.cycle_id, s.contract_id, v.id as contract_version_id,
+    b.id as billing_period_id,
     s.id is not null and b.id is null as is_period_missing, r.rule_id, w.waits_kind, w.waits_key,
     case when r.rule_id is not null then 'excluded'
       when m.id is null then 'metric_not_found'
@@ -88,7 +89,8 @@ EXCEPTED = f"""
     (select c.account_id from contracts c where c.id = contract_id),
     (select c.legal_entity_id from contracts c where c.id = contract_id),
     case when outcome <> 'quantity_missing' then waits_kind end,
-    case when outcome <> 'quantity_missing' then waits_key end, {{sentence}}, 'receipt/' || (event_no >> {POSITION_BITS})
+    case when outcome <> 'quantity_missing' then waits_key end, {{sentence}},
+    'receipt/' || (event_no >> {POSITION_BITS})
   from {{rows}} where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
   on conflict (step, code, key16, hash, metric_id) do update set {REOPEN}, subscription_id = excluded.subscription_id,
     contract_id = excluded.contract_id, account_id = excluded.account_id, legal_entity_id = excluded.legal_entity_id,

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from workers.store import acting
+from workers.store import acting, people
 from workers.store.acting import Named
 
 _EDIT = """
@@ -17,13 +17,18 @@ _ASSIGN = text(_EDIT.format(column="assigned_to", kind="text"))
 _DEADLINE = text(_EDIT.format(column="deadline_at", kind="timestamptz"))
 
 
-def assign(conn: Connection, ids: Sequence[int], to: str | None, *, person: str, reason: str) -> list[int]:
-    """Assign open exceptions to somebody, or with None to whom they fall by rule; those that were open."""
-    acting.name(conn, Named(person, reason))
+def assign(conn: Connection, ids: Sequence[int], to: str | None, *, by: Named) -> list[int]:
+    """Assign open exceptions to somebody who can act, or with None to whom they fall by rule; those that were open.
+
+    Raises `PersonUnknown`.
+    """
+    if to is not None:
+        people.acting_as(conn, to)
+    acting.name(conn, by)
     return sorted(conn.execute(_ASSIGN, {"ids": list(ids), "value": to}).scalars())
 
 
-def set_deadline(conn: Connection, ids: Sequence[int], at: datetime | None, *, person: str, reason: str) -> list[int]:
+def set_deadline(conn: Connection, ids: Sequence[int], at: datetime | None, *, by: Named) -> list[int]:
     """Let open exceptions be due at an instant, or with None by their severity; those that were open."""
-    acting.name(conn, Named(person, reason))
+    acting.name(conn, by)
     return sorted(conn.execute(_DEADLINE, {"ids": list(ids), "value": at}).scalars())

@@ -40,7 +40,8 @@ _GROUPS = text(f"""
 with parts as (
   select code, cause, step, currency, account_id, assigned_to, source_id, meter_id, metric_id,
     work_id is not null as is_of_work, count(*) as exceptions, count(receipt_id) as events,
-    count(invoice_id) as documents, sum(money_at_risk) as money, count(*) - count(money_at_risk) as unpriced, sum(seen) as seen, min(opened_at) as oldest_at,
+    count(invoice_id) as documents, sum(money_at_risk) as money, count(*) - count(money_at_risk) as unpriced,
+    sum(seen) as seen, min(opened_at) as oldest_at,
     min(deadline_at) as set_at, min(opened_at) filter (where deadline_at is null) as unset_at,
     min(left(source, {SHOWN_MAX})) as source, min(left(subject, {SHOWN_MAX})) as subject,
     max(left(subject, {SHOWN_MAX})) as last_subject, min(contract_id) as contract_id,

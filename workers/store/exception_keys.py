@@ -20,7 +20,8 @@ DOCUMENT_BASIS = "case when i.gross is not null then 'document' else 'rated' end
 #: `waits_kind` and `waits_key` name the master data that would let the row run: `parked.heal_dead` looks for it.
 _OF_WORK = text(f"""
 select i.id as invoice_id, p.id as erp_posting_id, coalesce(:connection, p.connection_id) as connection_id,
-  s.id as subscription_id, c.id as contract_id, c.ref as contract_ref, c.account_id, coalesce(c.legal_entity_id, y.legal_entity_id)
+  s.id as subscription_id, c.id as contract_id, c.ref as contract_ref, c.account_id,
+  coalesce(c.legal_entity_id, y.legal_entity_id)
     as legal_entity_id, r.billing_period_id, {DOCUMENT_WORTH} as money_at_risk, i.currency, {DOCUMENT_BASIS} as basis
 from (values (1)) one
 left join erp_postings p on p.id = cast(:erp_posting as bigint)
@@ -31,7 +32,7 @@ left join contracts c on c.id = coalesce(i.contract_id, s.contract_id)
 left join billing_runs r on r.id = coalesce(i.billing_run_id, cast(:billing_run as bigint))
 left join billing_periods b on b.id = r.billing_period_id
 left join billing_cycles y on y.id = b.cycle_id
-""")  # noqa: S608 -- constants of this module
+""")
 
 
 def of_work(conn: Connection, ready: Ready, *, code: str, facts: Mapping[str, object]) -> Mapping[str, Any]:

@@ -65,7 +65,8 @@ left join {CODE_TABLE} on k.name = x.code
 left join metrics m on m.id = x.metric_id left join sources s on s.id = x.source_id
 left join meters e on e.id = x.meter_id left join billing_periods b on b.id = x.billing_period_id"""
 #: Usage belongs to its billing period, and while that is not known to the month in which it happened.
-_WANTED = """where (cast(:state as text) is null or y.state = :state) and (cast(:code as text) is null or y.code = :code)
+_WANTED = """where (cast(:state as text) is null or y.state = :state)
+  and (cast(:code as text) is null or y.code = :code)
   and (cast(:codes as text[]) is null or y.code = any(cast(:codes as text[])))
   and (cast(:cause as text) is null or y.cause = :cause) and (cast(:step as text) is null or y.step = :step)
   and (cast(:account as text) is null or y.account_id = :account)"""

@@ -25,7 +25,7 @@ with cured as (
       where t.jurisdiction = x.facts ->> 'jurisdiction' and t.category = x.facts ->> 'category'
         and cast(x.facts ->> 'tax_point_on' as date) >= t.starts_on
         and cast(x.facts ->> 'tax_point_on' as date) < t.ends_on) = 1))
-  order by w.id limit :rows for update of w skip locked),
+  order by w.id limit :rows for update of w, x skip locked),
 healed as (
   update exceptions x set state = 'resolved', closed_at = now(), closed_by = 'tallyline',
     reason = 'healed: its ' || replace(c.waits_kind, '_', ' ') || ' is there now'

@@ -13,7 +13,7 @@ from domain.completeness import GAP
 
 @dataclass(frozen=True, slots=True)
 class Excepted:
-    """All open exceptions that hold money up: how many, how many of them of unknown worth, and the money of the others by currency."""
+    """All open exceptions that hold money up: how many, how many of unknown worth, and the money of the others."""
 
     exceptions: int
     unpriced: int

@@ -10,7 +10,6 @@ from operator_bench import departure
 from queues.contracts import BATCH
 from workers.cli import bodies, flights
 from workers.cli.reach import forget
-from workers.store.database import engine
 
 
 def text_of(ran) -> str:

@@ -145,8 +145,7 @@ def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_
     talk = "  talk: {meter: call.ended, aggregation: sum, property: minutes, unit: minute}\nexclusion_rules:"
     with_metric = changed("exclusion_rules:", talk)
     load(with_metric)
-    calls = """    calls: {terms: {model: per_unit, unit_amount: "0.25"}, tax_category: service, revenue_account: revenue}
-"""
+    calls = SMALL[SMALL.index("    calls: {terms:") : SMALL.index("contracts:")]
     lacking = calls + calls.replace("calls:", "talk:").replace("0.25", "0.01")
 
     ran = load(with_metric.replace(calls, lacking))
