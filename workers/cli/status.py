@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from domain.completeness import GAP
 from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import console, reach
@@ -36,6 +35,7 @@ def status(
     that never came would have cost.
     """
     with reach.database():
+        reach.appraise()
         with snapshot() as conn:
             facts: dict[str, Any] = {"steps": backlog.states(conn), **_money(conn)}
             if check_identity:
@@ -51,20 +51,16 @@ def status(
 
 
 def _money(conn: Connection) -> dict[str, Any]:
-    causes = [cause for cause in worth.causes(conn) if cause.code != GAP]
+    excepted = worth.excepted(conn)
     lost = losses.losses(conn)
-    excepted: dict[str, Decimal] = {}
-    for cause in causes:
-        for currency, amount in cause.money.items():
-            excepted[currency] = excepted.get(currency, Decimal(0)) + amount
     unbilled: dict[str, Decimal] = {}
     for each in figures.unbilled(conn):
         unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted,
-        "exceptions": sum(cause.exceptions for cause in causes),
-        "unpriced": sum(cause.unpriced for cause in causes),
+        "excepted": excepted.money,
+        "exceptions": excepted.exceptions,
+        "unpriced": excepted.unpriced,
         "estimated_loss": lost.money,
         "missing_events": lost.missing,
         "gaps": lost.gaps,

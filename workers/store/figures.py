@@ -111,21 +111,15 @@ def unbilled(conn: Connection) -> list[EntityMoney]:
 
 
 _EXCEPTED = text("""
-select legal_entity_id, currency, sum(amount) from (
-  select i.legal_entity_id, i.currency, abs(i.gross) as amount from invoices i
-  where i.gross is not null and exists (select from work w where w.state = 'dead' and (
-    w.subject = 'invoice/' || i.id
-    or w.subject in (select 'erp_posting/' || p.id from erp_postings p where p.invoice_id = i.id)))
-  union all
-  select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
-  left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
-  where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_gap') t
-group by 1, 2 order by 1, 2
+select coalesce(x.legal_entity_id, y.legal_entity_id, '') as legal_entity_id, x.currency, sum(x.money_at_risk)
+from exceptions x
+left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
+where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_gap' group by 1, 2 order by 1, 2
 """)
 
 
 def excepted(conn: Connection) -> list[EntityMoney]:
-    """Money that waits for a person: documents that died on their way, and exceptions whose money is known.
+    """Money that waits for a person: that of the open exceptions, as far as it is known.
 
     What is estimated for usage that never came is not in it.
     """
