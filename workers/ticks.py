@@ -6,7 +6,7 @@ from domain.notices import audit_head
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import audit, identity, notices, parked, recompute, totals
+from workers.store import appraisal, audit, identity, notices, parked, recompute, totals
 from workers.store.database import engine, snapshot
 from workers.unit import database_now
 
@@ -30,6 +30,24 @@ def look_at_parked() -> None:
     with engine().begin() as conn:
         rows = parked.wake_all(conn, correlation_id=correlation_id.get() or "tick-look-at-parked")
     publish(rows)
+
+
+def heal_dead() -> None:
+    """Wake dead work whose price or tax rate has come while nobody looked."""
+    with engine().begin() as conn:
+        rows = parked.heal_dead(conn)
+    publish(rows)
+
+
+def appraise() -> None:
+    """Price the open exceptions whose money is not known yet or no longer right."""
+    appraisal.settle(engine())
+
+
+def appraise_anew() -> None:
+    """Let all open exceptions be priced again: what their windows hold has grown since."""
+    with engine().begin() as conn:
+        appraisal.expire(conn)
 
 
 def check_books() -> None:

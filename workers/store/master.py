@@ -82,6 +82,8 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
 def _owe(loading: Loading, file: str) -> list[Hintable]:
     """Owe `enrich` to usage that was parked for what the file brings, and to usage that moves because of it.
 
+    Work that died for want of a price or a tax rate becomes ready again.
+
     In the transaction that publishes: nobody sees the rows before what they are about, and no crash comes between.
     """
     correlation_id = f"master/{file}"
@@ -90,7 +92,7 @@ def _owe(loading: Loading, file: str) -> list[Hintable]:
         keys = sorted(key for moved, key in loading.moved if moved == kind)
         if keys:
             hints += parked.move(loading.conn, kind, keys, correlation_id=correlation_id)
-    return hints
+    return hints + parked.heal_dead(loading.conn)
 
 
 def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:

@@ -1,7 +1,7 @@
 """Contract versions with their prices: numbered, published in order, never edited. The caller holds the fence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -53,6 +53,7 @@ def put_versions(loading: Loading) -> None:
     published = _published(loading, sorted(contracts.values()))
     fresh: list[_New] = []
     owners: dict[int, str] = {}
+    priced: list[tuple[int, _New]] = []
     count = 0
     for ref, contract in loading.master.contracts.items():
         mine = published.get(contracts[ref], [])
@@ -64,11 +65,14 @@ def put_versions(loading: Loading) -> None:
             )
             if new is not None and _is_fresh(loading, new, mine):
                 fresh.append(new)
-            elif new is not None and new.owner:
-                owners |= {each.kept.id: new.owner for each in mine if each.version == new.version}
+            elif new is not None:
+                priced += _lacking(new, mine)
+                if new.owner:
+                    owners |= {each.kept.id: new.owner for each in mine if each.version == new.version}
         _refuse_doubles(loading, ref, [version.version for version in contract.versions])
     loading.check()
-    _publish(loading, fresh, [each.kept for rows in published.values() for each in rows if not each.is_superseded])
+    in_force = [each.kept for rows in published.values() for each in rows if not each.is_superseded]
+    _put_prices(loading, [*priced, *_publish(loading, fresh, in_force)])
     master_owners.change(loading, "contract_versions", owners)
     loading.tally.add("contract_versions", new=len(fresh), same=count - len(fresh))
 
@@ -117,7 +121,10 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
 
 
 def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
-    """Whether the version is not published yet; notes a problem if it is and says something else."""
+    """Whether the version is not published yet; notes a problem if it is and says something else.
+
+    A metric that it has no price for may get one: no usage of it can have been rated under the version.
+    """
     same = next((each for each in published if each.version == new.version), None)
     if same is None:
         last = max((each.version for each in published), default=NONE)
@@ -129,11 +136,20 @@ def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
     if same.kept.starts_at != new.wanted.starts_at:
         sentence = f"version {new.version} is published from {same.kept.starts_at.isoformat()}"
         loading.refuse((*new.wanted.place, "from"), sentence, fix=add)
-    if same.prices != {metric: _comparable(row) for metric, row in new.prices.items()}:
+    if not same.prices.items() <= {metric: _comparable(row) for metric, row in new.prices.items()}.items():
         loading.refuse((*new.wanted.place, "prices"), f"version {new.version} is published with other prices", fix=add)
     if not same.is_superseded:
         check_end(loading, same.kept, new.wanted, [each.kept for each in published if not each.is_superseded])
     return False
+
+
+def _lacking(new: _New, published: list[_Published]) -> list[tuple[int, _New]]:
+    """The version that is published already, with the prices that it does not have yet."""
+    return [
+        (each.kept.id, replace(new, prices={name: row for name, row in new.prices.items() if name not in each.prices}))
+        for each in published
+        if each.version == new.version
+    ]
 
 
 def _comparable(row: Mapping[str, object]) -> str:
@@ -168,7 +184,8 @@ def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Publis
     return published
 
 
-def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
+def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[tuple[int, _New]]:
+    """Insert the versions that are new; each with its id."""
     planned = plan(loading, in_force, [new.wanted for new in fresh])
     loading.check()
     carry_out(loading, "contract_versions", planned)
@@ -195,10 +212,14 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
         },
     )
     made = {(row.contract_id, row.version): row.id for row in rows}
-    named = [((*new.wanted.place, "prices", metric), metric) for new in fresh for metric in new.prices]
+    return [(made[new.contract_id, new.version], new) for new in fresh]
+
+
+def _put_prices(loading: Loading, versions: list[tuple[int, _New]]) -> None:
+    named = [((*new.wanted.place, "prices", metric), metric) for _, new in versions for metric in new.prices]
     metrics = ids(loading, kinds.METRICS, named, name="name", what="metric")
     put(loading, kinds.PRICES, {
         (*new.wanted.place, "prices", metric): {
-            "contract_version_id": made[new.contract_id, new.version], "metric_id": metrics[metric], **price,
-        } for new in fresh for metric, price in new.prices.items()
+            "contract_version_id": version_id, "metric_id": metrics[metric], **price,
+        } for version_id, new in versions for metric, price in new.prices.items()
     })  # fmt: skip

@@ -141,6 +141,24 @@ def test_what_others_rest_on_is_not_edited(operator, tmp_path, old, new, says):
     assert operator.json("master", "load", kept)["changed"] == {}
 
 
+def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_changes(load, operator):
+    talk = "  talk: {meter: call.ended, aggregation: sum, property: minutes, unit: minute}\nexclusion_rules:"
+    with_metric = changed("exclusion_rules:", talk)
+    load(with_metric)
+    calls = SMALL[SMALL.index("    calls: {terms:") : SMALL.index("contracts:")]
+    lacking = calls + calls.replace("calls:", "talk:").replace("0.25", "0.01")
+
+    ran = load(with_metric.replace(calls, lacking))
+
+    assert ran.code == 0
+    assert operator.rows("""select m.name, p.terms ->> 'unit_amount', v.version from prices p
+      join metrics m on m.id = p.metric_id join contract_versions v on v.id = p.contract_version_id order by 1""") == [
+        ("calls", "0.25", 1), ("talk", "0.01", 1),
+    ]  # fmt: skip
+    ran = load(with_metric)
+    assert "version 1 is published with other prices" in " ".join(ran.err.split())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
