@@ -11,7 +11,8 @@ from line_bench import Bound, batch, event
 from queues import gate as gates
 from workers import closing
 from workers.step import perform
-from workers.store import billing_runs, identity
+from workers.store import acting, billing_runs, identity
+from workers.store.acting import Named
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine, snapshot
 
@@ -97,6 +98,7 @@ class Month:
     def approve(self, run: int) -> None:
         """Approve the drafts and work on the run as far as it goes."""
         with engine().begin() as conn:
+            acting.name(conn, Named("bob", "agreed with finance"))
             billing_runs.approve(conn, run, person="bob")
             billing_runs.press(conn, run)
         self.work()
@@ -104,6 +106,7 @@ class Month:
     def override(self, run: int, code: str) -> None:
         """Let a blocker pass and work on."""
         with engine().begin() as conn:
+            acting.name(conn, Named("bob", "agreed with finance"))
             billing_runs.override(conn, run, code, person="bob", reason="agreed with finance")
             billing_runs.press(conn, run)
         self.work()

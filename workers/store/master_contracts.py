@@ -10,6 +10,7 @@ from domain.canonical import Json, canonical_json
 from domain.periods import EVER
 from domain.prices import PriceInvalid, parse_price, price_json
 from workers.store import master_kinds as kinds
+from workers.store import master_owners
 from workers.store.master_file import Place
 from workers.store.master_models import BookEntry, Version
 from workers.store.master_parties import OPEN_END, instant_of
@@ -37,6 +38,7 @@ class _New:
     contract_id: int
     version: int
     prices: Mapping[str, Row]
+    owner: str | None
 
 
 def put_versions(loading: Loading) -> None:
@@ -50,6 +52,7 @@ def put_versions(loading: Loading) -> None:
     zones = _zones(loading, sorted(contracts.values()))
     published = _published(loading, sorted(contracts.values()))
     fresh: list[_New] = []
+    owners: dict[int, str] = {}
     priced: list[tuple[int, _New]] = []
     count = 0
     for ref, contract in loading.master.contracts.items():
@@ -64,10 +67,13 @@ def put_versions(loading: Loading) -> None:
                 fresh.append(new)
             elif new is not None:
                 priced += _lacking(new, mine)
+                if new.owner:
+                    owners |= {each.kept.id: new.owner for each in mine if each.version == new.version}
         _refuse_doubles(loading, ref, [version.version for version in contract.versions])
     loading.check()
     in_force = [each.kept for rows in published.values() for each in rows if not each.is_superseded]
     _put_prices(loading, [*priced, *_publish(loading, fresh, in_force)])
+    master_owners.change(loading, "contract_versions", owners)
     loading.tally.add("contract_versions", new=len(fresh), same=count - len(fresh))
 
 
@@ -111,7 +117,7 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
     if ends_at <= starts_at:
         loading.refuse((*place, "to"), "is not after `from`", fix="the end is the first day without it")
         return None
-    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices)
+    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices, version.owner)
 
 
 def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
@@ -186,13 +192,15 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[
     loading.moved |= {("contract", str(contract_id)) for contract_id in planned.keys}
     ends: list[datetime] = [planned.ends.get(-n, new.wanted.ends_at) for n, new in enumerate(fresh, start=1)]
     rows = loading.conn.execute(
-        text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, recorded_by)
-             select contract_id, version, starts_at, ends_at,
-               case when is_superseded then now() else '9999-12-31 00:00:00+00' end, :person
+        text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, owner,
+               recorded_by)
+             select t.contract_id, t.version, t.starts_at, t.ends_at,
+               case when is_superseded then now() else '9999-12-31 00:00:00+00' end, coalesce(t.owner, e.name), :person
              from unnest(cast(:contracts as integer[]), cast(:versions as integer[]), cast(:starts as timestamptz[]),
-               cast(:ends as timestamptz[]), cast(:superseded as boolean[]))
-               as t (contract_id, version, starts_at, ends_at, is_superseded)
-             order by contract_id, version returning id, contract_id, version"""),
+               cast(:ends as timestamptz[]), cast(:superseded as boolean[]), cast(:owners as text[]))
+               as t (contract_id, version, starts_at, ends_at, is_superseded, owner)
+             join contracts c on c.id = t.contract_id join legal_entities e on e.id = c.legal_entity_id
+             order by t.contract_id, t.version returning id, contract_id, version"""),
         {
             "person": loading.person,
             "contracts": [new.contract_id for new in fresh],
@@ -200,6 +208,7 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[
             "starts": [new.wanted.starts_at for new in fresh],
             "ends": ends,
             "superseded": [-n in planned.superseded for n in range(1, len(fresh) + 1)],
+            "owners": [new.owner for new in fresh],
         },
     )
     made = {(row.contract_id, row.version): row.id for row in rows}
