@@ -2,7 +2,7 @@
 
 import typer
 
-from workers.cli import close, demo, doctor, exceptions, master, replay, send, sources, status, trace, work
+from workers.cli import close, demo, doctor, exceptions, master, repair, replay, send, sources, status, trace, work
 from workers.cli.console import EXIT_CODES
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command()(trace.trace)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(replay.replay)
+app.command()(repair.repair)
 app.command()(close.close)
 app.add_typer(master.app, name="master")
 app.add_typer(sources.app, name="sources")

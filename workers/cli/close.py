@@ -106,6 +106,12 @@ def _show(period: Period, now: Standing, *, as_json: bool) -> None:
     if now.stage == "drafted" and not now.approved_by:
         out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
                   f"{period.starts_on:%Y-%m} --approve[/]", soft_wrap=True)  # fmt: skip
+    elif now.held:
+        out.print(
+            f"{count(now.held)} of its documents wait until an accounting period is opened in the ERP: "
+            "[bold]tallyline exceptions list --code period_closed[/]",
+            soft_wrap=True,
+        )
     elif reach.is_fleet() and now.is_moving:
         out.print("the fleet goes on with it; --watch waits for that")
 

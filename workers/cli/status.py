@@ -30,7 +30,8 @@ def status(
 
     With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
-    document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
+    document the ERP has not confirmed yet and that nothing holds up. Every window is compared with the sum of what was
+    attributed to it.
     """
     with reach.database():
         with snapshot() as conn:
@@ -53,9 +54,11 @@ def _money(conn: Connection) -> dict[str, Any]:
     for cause in causes:
         for currency, amount in cause.money.items():
             excepted[currency] = excepted.get(currency, Decimal(0)) + amount
+    preview = figures.preview(conn)
     unbilled: dict[str, Decimal] = {}
-    for each in figures.unbilled(conn):
-        unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
+    for sums, amounts in ((unbilled, preview.unbilled), (excepted, preview.stuck)):
+        for each in amounts:
+            sums[each.currency] = sums.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
         "excepted": excepted,

@@ -84,7 +84,7 @@ left join erp_postings q on q.invoice_id = i.id and q.state <> 'superseded'
 where r.subscription_id = :subscription_id and r.billing_period_id = :billing_period_id and r.metric_id = :metric_id
   and r.contract_version_id = :contract_version_id and r.dimensions = :dimensions
   and r.lot >= coalesce(cast(:lot as integer), r.lot + 1)
-order by r.lot, r.revision desc limit 1
+order by (i.state is not distinct from 'void'), r.lot, r.revision desc limit 1
 """
 
 
