@@ -112,7 +112,7 @@ def test_a_document_that_the_erp_refused(month, erp):
 def test_a_confirmed_document_stays_billed_though_a_later_look_failed(month, erp):
     month.use(*MARCH)
     month.bill()
-    (path,) = [each for each in month.ledger.glob("2026-03/*.journal")][:1]
+    path = min(month.ledger.glob("2026-03/*.journal"))
     path.unlink()
     month.bound.run("update work set state = 'ready', due_at = now() where step = 'post'")
     month.work("post")
