@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from domain.errors import Rejection
 
 #: Forward: the same document again. Back: the document void. Or only the journal, where the document is void already.
 Kind = Literal["resend", "void", "reverse_journal"]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 #: What the ERP holds under the document's key, as far as we know. `draft`: created there and not booked.
 #: `document_without_journal`: invoice in, journal out. `other_document`: booked, and differs from ours. `document`:
 #: read back and equal.

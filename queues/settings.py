@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     rabbit_api_url: SecretStr | None = Field(default=None, description="http://user:password@host:port of the console")
     redis_url: SecretStr | None = Field(default=None, description="redis://host:port/0")
     sentry_dsn: SecretStr | None = None
+    token: SecretStr | None = Field(default=None, description="whose commands these are; `tallyline people token`")
+    token_file: Path | None = Field(default=None, description="a file that holds the token, read instead of it")
+    person: str | None = Field(default=None, description="embedded: who acts, unless a command says `--as`")
     metrics_host: str = Field(default="127.0.0.1", description="where the scheduler serves /metrics")
     metrics_port: int = Field(default=9105, ge=0, le=65_535, description="0 takes any free port")
     pool_size: int = Field(default=4, ge=1, le=64, description="database connections a process may hold")
@@ -31,6 +34,8 @@ class Settings(BaseSettings):
     intake_bytes_max: int = Field(default=8 * 2**20, ge=2**10, le=64 * 2**20, description="bytes in one receipt")
     intake_wait_s: float = Field(default=0.05, gt=0, le=5, description="longest wait before a receipt is written")
     intake_hint_s: float = Field(default=0.2, ge=0, le=5, description="rest between two hints of small receipts")
+
+    receipt_days: int = Field(default=400, ge=1, le=36_525, description="age at which bodies may be erased")
 
     hint_rows_max: int = Field(default=200, ge=1, le=200, description="work rows in one hint and its transaction")
     hint_weight_max: int = Field(default=5_000, ge=1, le=1_000_000, description="events or lines in one hint")

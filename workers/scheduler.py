@@ -51,6 +51,7 @@ TICKS: dict[str, Tick] = {
     "press on billing runs": Tick(closing.tick, every_s=1),
     "fold totals": Tick(ticks.fold_totals, every_s=60),
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
+    "erase bodies": Tick(ticks.erase_bodies, daily_at=time(3, 20)),
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "look at parked": Tick(ticks.look_at_parked, daily_at=time(4, 0)),
 }

@@ -2,10 +2,12 @@
 
 import structlog
 
+from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import identity, parked, recompute, totals
+from workers.store import acting, identity, parked, recompute, retention, totals
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 
 log = structlog.get_logger(__name__)
@@ -28,6 +30,19 @@ def look_at_parked() -> None:
     with engine().begin() as conn:
         rows = parked.wake_all(conn, correlation_id=correlation_id.get() or "tick-look-at-parked")
     publish(rows)
+
+
+def erase_bodies() -> None:
+    """Erase bodies whose time is over, in bounded steps until none is left."""
+    total = 0
+    while True:
+        with engine().begin() as conn:
+            acting.name(conn, Named("tallyline", f"older than {settings().receipt_days} days"))
+            erased = retention.erase(conn, days=settings().receipt_days)
+        if not erased.receipts:
+            break
+        total += erased.receipts
+    log.info("bodies erased", receipts=total)
 
 
 def check_books() -> None:

@@ -2,7 +2,24 @@
 
 import typer
 
-from workers.cli import close, demo, doctor, exceptions, master, repair, replay, send, sources, status, trace, work
+from workers.cli import (
+    approve,
+    close,
+    demo,
+    doctor,
+    exceptions,
+    master,
+    people,
+    policies,
+    repair,
+    replay,
+    retention,
+    send,
+    sources,
+    status,
+    trace,
+    work,
+)
 from workers.cli.console import EXIT_CODES
 
 app = typer.Typer(
@@ -29,6 +46,10 @@ app.add_typer(exceptions.app, name="exceptions")
 app.command()(replay.replay)
 app.command()(repair.repair)
 app.command()(close.close)
+app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
+app.add_typer(people.app, name="people")
+app.add_typer(policies.app, name="policies")
 app.command()(doctor.doctor)

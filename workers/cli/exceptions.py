@@ -12,7 +12,8 @@ from domain.codes import CODES
 from workers.cli import console, reach
 from workers.cli.console import AsJson, Failure, count
 from workers.cli.status import money_text
-from workers.store import backlog, places, worth
+from workers.cli.trace_print import erased
+from workers.store import backlog, places, receipts, worth
 from workers.store.backlog import ExceptionRow
 from workers.store.database import snapshot
 
@@ -111,7 +112,8 @@ def show(exception: Annotated[int, typer.Argument(help="The exception's number."
             raise Failure(f"there is no exception {exception}", fix="list them with `tallyline exceptions list`")
         row = found[0]
         place = places.place_of(conn, row.receipt_id, row.position or 0) if row.receipt_id else None
-    body = _body(place)
+        gone = receipts.erasure(conn, row.receipt_id) if row.receipt_id else None
+    body = _body(place) if gone is None else erased(gone.erased_at, gone.sha256)
     if as_json:
         console.print_json({**asdict(row), "body": body})
         return

@@ -1,19 +1,19 @@
 """`tallyline repair`: what each system holds of a document, and what may be done about it, forward or back."""
 
-import getpass
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 import typer
 
-from domain.repairs import MEANINGS, Kind, Option, Plan, RepairRefused, options
+from domain.repairs import MEANINGS, Kind, Option, Plan, options
 from workers.cli import console, reach
+from workers.cli.acting import As, Wish, acting, have_done
 from workers.cli.console import FOUND, AsJson, Failure
 from workers.cli.working import work_here
 from workers.store import repairs
-from workers.store.database import engine, snapshot
-from workers.store.repairs import Case, DocumentNotFound, Wanted
+from workers.store.database import snapshot
+from workers.store.repairs import Case
 
 #: How a person asks for each kind of repair.
 _FLAGS: Final[Mapping[Kind, str]] = {"resend": "--resend", "void": "--void", "reverse_journal": "--reverse-journal"}
@@ -28,7 +28,7 @@ def repair(
         bool, typer.Option("--reverse-journal", help="Only undo the entry of a document that is void.")
     ] = False,
     reason: Annotated[str | None, typer.Option(help="Why; kept with the repair.")] = None,
-    person: Annotated[str | None, typer.Option("--as", help="Who asks for it; you unless given.")] = None,
+    as_: As = None,
     entity: Annotated[str | None, typer.Option(help="Which legal entity, if several use the number.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -47,31 +47,15 @@ def repair(
         raise Failure("a repair needs a reason", fix='add --reason "why it is right to do so"')
     with reach.database():
         if chosen:
-            _do(Wanted(number, chosen[0], person or getpass.getuser(), reason or "", entity=entity))
+            payload = {"number": number, "kind": chosen[0], "entity": entity}
+            done = have_done(acting(as_), Wish("documents.repair", payload, reason or ""), as_json=as_json)
+            work_here(done.carried.hints)
         with snapshot() as conn:
-            found = _found(lambda: repairs.case(conn, number, entity=entity))
+            found = repairs.case(conn, number, entity=entity)
             told = repairs.history(conn, found.invoice_id)
     _show(found, told, as_json=as_json)
     if chosen and told and told[-1]["state"] == "failed":
         raise typer.Exit(FOUND)
-
-
-def _do(wanted: Wanted) -> None:
-    """Ask for the repair and, without a fleet, do it."""
-    with engine().begin() as conn:
-        requested = _found(lambda: repairs.request(conn, wanted))
-    work_here(requested.hints)
-
-
-def _found(ask: Any) -> Any:  # noqa: ANN401 -- what it asks for is what it returns
-    try:
-        return ask()
-    except DocumentNotFound as error:
-        fix = "`tallyline trace SOURCE ID` names the documents of an event; --entity names the legal entity"
-        raise Failure(error.sentence, fix=fix) from None
-    except RepairRefused as error:
-        fix = "`tallyline repair NUMBER` shows what each system holds and what can be done"
-        raise Failure(error.sentence, fix=fix, code=FOUND) from None
 
 
 def _show(found: Case, told: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

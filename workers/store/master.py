@@ -33,9 +33,9 @@ _FIXES = {
 }
 
 
-def read(file: Path) -> tuple[Document, MasterData]:
+def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
-    document = master_file.read(file)
+    document = master_file.read(file, master_file.content_of(file) if content is None else content)
     try:
         return document, MasterData.model_validate(document.values)
     except ValidationError as error:
@@ -50,24 +50,27 @@ def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Proble
 
 
 def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tally, list[Hintable]]:
-    """Load a file as one transaction, which also wakes what was parked for want of it and moves what it changes.
-
-    Returns what was new, changed and there already, and the work that is owed because of it, to be hinted. `person` is
-    who publishes, by default the user of this machine. Raises `MasterInvalid`, having loaded nothing.
-    """
-    document, master = read(file)
+    """Load a file in a transaction of its own; `person` is who publishes, by default the user of this machine."""
     with engine.begin() as conn:
-        loading = Loading(conn, document, master, person or getpass.getuser())
-        put_parties(loading)
-        put_sources(loading)
-        put_meters(loading)
-        fence.take(conn)
-        put_metrics(loading)
-        put_subscriptions(loading)
-        put_versions(loading)
-        put_mappings(loading)
-        hints = [] if loading.tally.is_unchanged else _owe(loading, file.name)
-    return loading.tally, hints
+        return publish(conn, *read(file), person=person or getpass.getuser())
+
+
+def publish(conn: Connection, document: Document, master: MasterData, *, person: str) -> tuple[Tally, list[Hintable]]:
+    """Load a file that was read, and wake what was parked for want of it or moves because of it.
+
+    Returns what was new, changed and there already, and the work that is owed because of it, to be hinted after the
+    commit. The fence is held from here to the end of the transaction. Raises `MasterInvalid`.
+    """
+    loading = Loading(conn, document, master, person)
+    put_parties(loading)
+    put_sources(loading)
+    put_meters(loading)
+    fence.take(conn)
+    put_metrics(loading)
+    put_subscriptions(loading)
+    put_versions(loading)
+    put_mappings(loading)
+    return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 
 def _owe(loading: Loading, file: str) -> list[Hintable]:

@@ -8,8 +8,23 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
+from domain.authority import ACTIONS
 from workers.cli.app import app
 
+#: The token of Ann, who may do everything, in a fleet.
+TOKEN = "tally_ann"
+#: One person may do everything: what takes two people has tests of its own.
+ALONE = """
+insert into approval_policies (action, role, needs, decided_by, recorded_by)
+select action, role, 'nothing', 'approver', 'test' from unnest(array[{actions}]) action,
+  unnest(array['operator', 'finance', 'approver', 'admin']) role
+;
+insert into people (id, name, created_by) values ('ann', 'Ann', 'test');
+insert into person_roles (person_id, role, granted_by)
+select 'ann', role, 'test' from unnest(array['operator', 'finance', 'approver', 'admin']) role;
+insert into api_tokens (person_id, hash, scopes, created_by, expires_at)
+values ('ann', sha256('{token}'), array['*'], 'test', now() + interval '1 day')
+""".format(token=TOKEN, actions=", ".join(f"'{name}'" for name in ACTIONS))
 DEMO = Path(__file__).resolve().parents[3] / "infra" / "demo"
 
 
@@ -56,6 +71,7 @@ class Operator:
           where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
             and relname <> 'alembic_version'""")
         self.run(f"truncate {tables} restart identity cascade")
+        self.run(ALONE)
 
     def run(self, sql: str, **values: object) -> None:
         with self.owner.begin() as conn:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pika
 import pytest
-from operator_bench import DEMO, Operator
+from operator_bench import DEMO, TOKEN, Operator
 
 from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
@@ -133,7 +133,13 @@ def fleet(database_url: str, *words: str, **environment: str) -> subprocess.Comp
     named = {f"TALLYLINE_{name.upper()}": value for name, value in environment.items()}
     return subprocess.run(
         [sys.executable, "-m", "workers", *words],
-        env={**kept, "TALLYLINE_MODE": "fleet", "TALLYLINE_DATABASE_URL": database_url, **named},
+        env={
+            **kept,
+            "TALLYLINE_MODE": "fleet",
+            "TALLYLINE_DATABASE_URL": database_url,
+            "TALLYLINE_TOKEN": TOKEN,
+            **named,
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,
