@@ -131,6 +131,7 @@ def test_the_later_document_of_a_period_does_not_make_the_usage_of_a_refused_one
 
     assert [row[0:3] for row in month.documents(later)] == [("ua", "invoice", "posted")]
     month.assert_all_accounted_for(in_flight=0, excepted=6)
+    assert (month.stage(later), month.blockers(later)) == ("reconciled", {"usage_in_flight": 6})
 
 
 def test_a_document_that_is_sent_again_is_in_flight_until_it_is_confirmed(month, erp):

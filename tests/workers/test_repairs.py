@@ -10,6 +10,8 @@ from sqlalchemy.exc import DBAPIError
 
 from domain.repairs import RepairRefused
 from workers import repairing, step
+from workers.deeds import documents
+from workers.deeds.deed import Order
 from workers.erp import registry
 from workers.erp.ledger_file import LedgerFile
 from workers.store import billing_looks, identity, repair_acts, repairs, run_totals
@@ -510,3 +512,12 @@ def test_what_was_planned_is_kept_with_what_each_system_held(refused):
     assert acts == ["withdraw", "void_tax", "reverse_entry", "void_document"]
     assert approval == 7
     assert tries(refused) == []
+
+
+def test_a_kind_of_repair_that_does_not_exist_is_no_deed(refused):
+    (deed,) = documents.DEEDS
+    order = Order("ann", "why not", {"number": UA, "kind": "burn"})
+
+    with engine().begin() as conn, pytest.raises(RepairRefused, match="there is no repair 'burn'"):
+        deed.plan(conn, order)
+    assert refused.bound.one("select count(*) from repairs") == 0

@@ -74,7 +74,7 @@ def test_one_that_was_billed_without_usage_is_not_listed(third):
 def test_one_whose_usage_is_all_excluded_names_the_rules(third):
     third.bound.run(
         """insert into exclusion_rules (name, meter_id, conditions, reason)
-           select 'crew flights', id, '[{"property": "tail", "operator": "equals", "value": "CREW"}]', 'no passengers'
+           select 'crew flights', id, '[{"property": "tail", "op": "equals", "value": "CREW"}]', 'no passengers'
            from meters"""
     )
     third.use(*MARCH, ("b1", "B6", "CREW", 10), ("b2", "B6", "CREW", 10))
