@@ -11,7 +11,7 @@ from queues import exceptions
 from queues.exceptions import NewException
 from queues.work import Ready
 from workers.sift import Hour, Refused, Sifted, conflict, hour_of, refusal_of
-from workers.store import events, notices, quotas, receipt_counts, totals
+from workers.store import events, notices, quotas, receipt_counts, sequences, totals
 from workers.store.events import Candidate, place_of
 from workers.unit import Unit
 
@@ -121,8 +121,9 @@ def _text(value: object) -> str | None:
 
 
 def record(unit: Unit, sifted: Sifted) -> None:
-    """Record what each receipt held, and owe `enrich` to those with accepted events."""
+    """Record what each receipt held and which numbers came, and owe `enrich` to those with accepted events."""
     receipt_counts.record(unit.conn, sifted.tallies)
+    sequences.mark(unit.conn, sifted.numbers, seen_at=unit.now)
     for ready in unit.ready:
         accepted = sifted.tallies[ready.subject_id].accepted
         if accepted:

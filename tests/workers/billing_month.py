@@ -20,8 +20,8 @@ EMPTY = """
 truncate receipts, receipt_counts, event_keys, usage_events, batches, attributions, exclusions, aggregates,
   aggregate_values, control_totals, work, exceptions, notices, source_hours, exclusion_rules, lots, billing_runs,
   billing_overrides, billing_periods, number_series, invoices, rated_usages, invoice_lines, invoice_taxes,
-  journal_entries, postings, erp_postings, erp_attempts, prices, tax_rates, tax_commitments, repairs, repair_history
-  restart identity cascade
+  journal_entries, postings, erp_postings, erp_attempts, prices, tax_rates, sequence_marks,
+  sequence_runs, tax_commitments, repairs, repair_history restart identity cascade
 """
 #: Beside the register of the line: a second airline with a contract of its own, prices and a tax.
 SECOND = """

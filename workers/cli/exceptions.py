@@ -9,6 +9,7 @@ import typer
 from rich.table import Table
 
 from domain.codes import CODES
+from domain.completeness import ESTIMATED_LOSS, GAP
 from workers.cli import console, reach
 from workers.cli.console import AsJson, Failure, count
 from workers.cli.status import money_text
@@ -61,7 +62,9 @@ def _accounts(accounts: set[str]) -> str:
 
 
 def _money(cause: worth.Cause) -> str:
-    return money_text(cause.money) if cause.money else "unknown"
+    """The money of a cause; what never came is no money that waits, but an estimate of what is lost."""
+    held = money_text(cause.money) if cause.money else "unknown"
+    return f"{held} ({ESTIMATED_LOSS})" if cause.code == GAP else held
 
 
 def _fix(code: str) -> str:

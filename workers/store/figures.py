@@ -30,9 +30,10 @@ def events(conn: Connection) -> list[tuple[str, int]]:
 
 
 def refused(conn: Connection) -> list[tuple[str, int]]:
-    """(code, refusals) of validate, repeats counted."""
+    """(code, refusals) of validate, repeats counted; what never came was not refused."""
     found = conn.execute(
-        text("select code, sum(seen)::bigint from exceptions where step = 'validate' group by code order by code")
+        text("""select code, sum(seen)::bigint from exceptions
+             where step = 'validate' and code <> 'sequence_gap' group by code order by code""")
     )
     return [(row[0], row[1]) for row in found]
 
@@ -153,13 +154,17 @@ select legal_entity_id, currency, sum(amount) from (
   union all
   select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
   left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
-  where x.state = 'open' and x.money_at_risk is not null and x.step not in ('rate', 'tax', 'post')) t
+  where x.state = 'open' and x.money_at_risk is not null and x.step not in ('rate', 'tax', 'post')
+    and x.code <> 'sequence_gap') t
 group by 1, 2 order by 1, 2
 """)
 
 
 def excepted(conn: Connection) -> list[EntityMoney]:
-    """Money that waits for a person: documents and usage that stand still, and exceptions whose money is known."""
+    """Money that waits for a person: documents and usage that stand still, and exceptions whose money is known.
+
+    What is estimated for usage that never came is not in it.
+    """
     sums = {(row[0], row[1]): row[2] for row in conn.execute(_EXCEPTED)}
     for each in preview(conn).stuck:
         key = each.legal_entity, each.currency

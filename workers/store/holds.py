@@ -37,11 +37,10 @@ class Hold:
         return f"{self.connection_id}/{self.posting_on:%Y-%m}"
 
 
-_WORTH = text("""
-update exceptions x set money_at_risk = :gross, currency = :currency, waits_kind = :kind, waits_key = :key,
-  billing_period_id = (select r.billing_period_id from erp_postings p join invoices i on i.id = p.invoice_id
-    join billing_runs r on r.id = i.billing_run_id where p.id = :posting)
-where x.work_id = :work and x.code = :code and x.state = 'open'
+_DOCUMENT = text("""
+select i.id as invoice_id, i.account_id, i.legal_entity_id, i.contract_id, r.billing_period_id
+from erp_postings p join invoices i on i.id = p.invoice_id join billing_runs r on r.id = i.billing_run_id
+where p.id = :posting
 """)
 
 
@@ -50,10 +49,7 @@ def keep(unit: Unit, ready: Ready, hold: Hold) -> None:
     subject = f"{WAITS_KIND}/{hold.key}"
     # Whoever ends the look takes the same lock: a document that comes now is woken by it or owes the next one.
     work.lock_subjects(unit.conn, ready.step, [subject])
-    exceptions.open_exceptions(unit.conn, [_exception(ready, hold)])
-    worth = {"gross": abs(hold.gross.amount), "currency": hold.gross.currency.code, "posting": ready.subject_id}
-    waits = {"kind": WAITS_KIND, "key": hold.key, "work": ready.id, "code": CODE}
-    unit.conn.execute(_WORTH, {**worth, **waits})
+    exceptions.open_exceptions(unit.conn, [_exception(unit.conn, ready, hold)])
     if not _is_owed(unit.conn, ready.step, subject):
         look = NewWork(
             ready.step,
@@ -67,8 +63,9 @@ def keep(unit: Unit, ready: Ready, hold: Hold) -> None:
         work.insert(unit.conn, [look])
 
 
-def _exception(ready: Ready, hold: Hold) -> NewException:
+def _exception(conn: Connection, ready: Ready, hold: Hold) -> NewException:
     key16, digest = exceptions.of_subject(ready.step, ready.subject)
+    document = conn.execute(_DOCUMENT, {"posting": ready.subject_id}).one()
     return NewException(
         step=ready.step,
         code=CODE,
@@ -80,7 +77,14 @@ def _exception(ready: Ready, hold: Hold) -> NewException:
         waits_kind=WAITS_KIND,
         waits_key=hold.key,
         correlation_id=ready.correlation_id,
+        erp_posting_id=ready.subject_id,
+        connection_id=hold.connection_id,
+        money_at_risk=abs(hold.gross.amount),
+        currency=hold.gross.currency.code,
+        basis="document",
+        is_priced_at_opening=True,
         facts=hold.facts,
+        **document._mapping,
     )
 
 

@@ -46,7 +46,11 @@ SUBSCRIPTIONS: Final = Kind(
     {"ends_at": "timestamptz"},
     "usage is attributed by that; add another subscription",
 )
-SOURCES: Final = Kind("sources", {"name": "text"}, free={"owner": "text", "quota_per_hour": "bigint"})
+SOURCES: Final = Kind(
+    "sources",
+    {"name": "text"},
+    free={"owner": "text", "quota_per_hour": "bigint", "sequence_start": "bigint", "gap_grace_s": "integer"},
+)
 METERS: Final = Kind("meters", {"name": "text"}, free={"owner": "text"})
 METER_VERSIONS: Final = Kind(
     "meter_versions",

@@ -14,6 +14,8 @@ from pydantic import (
     Tag,
 )
 
+from queues.contracts import SEQUENCE_DIGITS_MAX
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -25,6 +27,8 @@ Number = Annotated[int, Field(ge=1)]
 CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
 
 DATE_LENGTH = len("2013-01-31")
+#: Thirty days: whatever is missing longer is told before its month can be billed.
+GAP_GRACE_S_MAX = 2_592_000
 
 
 def _day(value: object) -> object:
@@ -139,6 +143,8 @@ class Source(_Part):
     owner: Name
     users: list[Ref] = []
     quota_per_hour: Number | None = None
+    sequence_start: int | None = Field(default=None, ge=0, lt=10**SEQUENCE_DIGITS_MAX)
+    gap_grace_s: int | None = Field(default=None, ge=0, le=GAP_GRACE_S_MAX)
 
 
 class MeterVersion(_Part):

@@ -134,8 +134,10 @@ def put_sources(loading: Loading) -> None:
     """Put sources with the broker users that may claim them; users that are no longer named lose the source."""
     sources = loading.master.sources
     put(loading, kinds.SOURCES, {
-        ("sources", name): {"name": name, "owner": each.owner, "quota_per_hour": each.quota_per_hour}
-        for name, each in sources.items()
+        ("sources", name): {
+            "name": name, "owner": each.owner, "quota_per_hour": each.quota_per_hour,
+            "sequence_start": each.sequence_start, "gap_grace_s": each.gap_grace_s,
+        } for name, each in sources.items()
     })  # fmt: skip
     known = ids(loading, kinds.SOURCES, [(("sources", name), name) for name in sources], name="name", what="source")
     pairs = [(known[name], user) for name, each in sources.items() for user in sorted(set(each.users))]

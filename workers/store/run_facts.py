@@ -21,13 +21,14 @@ select (select count(*) from work w join receipts r
     and (b.receipt_id is null or exists (
       select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)))
 """)
-#: An exception whose period is not known may belong to any period of its time; one without a time, to any at all.
+#: An exception whose period is not known may belong to any period of its time, or of the stretch of time in which it
+#: lies; one without a time, to any at all.
 _EXCEPTIONS = text("""
 select code, count(*) as how_many, string_agg(distinct currency, ' ') as currencies,
   trim_scale(sum(money_at_risk))::text as money
 from exceptions where state = 'open' and step in ('validate', 'enrich', 'aggregate')
   and (billing_period_id = :period or (billing_period_id is null
-    and (happened_at is null or (happened_at >= :starts_at and happened_at < :ends_at))))
+    and (happened_at is null or (coalesce(happened_until, happened_at) >= :starts_at and happened_at < :ends_at))))
 group by code order by code
 """)
 _WORK = text("""
