@@ -65,7 +65,7 @@ def keep(unit: Unit, ready: Ready, hold: Hold) -> None:
 
 def _exception(conn: Connection, ready: Ready, hold: Hold) -> NewException:
     key16, digest = exceptions.of_subject(ready.step, ready.subject)
-    document = conn.execute(_DOCUMENT, {"posting": ready.subject_id}).one()
+    document = conn.execute(_DOCUMENT, {"posting": ready.subject_id}).mappings().one()
     return NewException(
         step=ready.step,
         code=CODE,
@@ -84,7 +84,7 @@ def _exception(conn: Connection, ready: Ready, hold: Hold) -> NewException:
         basis="document",
         is_priced_at_opening=True,
         facts=hold.facts,
-        **document._mapping,
+        **document,
     )
 
 
