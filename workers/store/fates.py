@@ -27,7 +27,8 @@ stuck as materialized (
       r.billing_period_id, r.lot
     from dead d join billing_runs r on r.id = d.close_id where d.step = 'rate'
     union all
-    select s.id, r.billing_period_id, r.lot from dead d join invoices i on d.subject = 'invoice/' || i.id
+    select s.id, r.billing_period_id, r.lot from dead d
+    join invoices i on i.id = cast(substring(d.subject from '^invoice/([0-9]{1,18})$') as bigint)
     join billing_runs r on r.id = i.billing_run_id join subscriptions s on s.contract_id = i.contract_id
     where d.step = 'tax') t group by 1, 2),
 lost as materialized (
