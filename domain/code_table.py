@@ -145,7 +145,7 @@ contract_not_in_force medium
     Publish the version; the usage heals by itself.
 price_not_found high
     The contract version has no price for a metric that was used.
-    Publish a version with the price, then replay.
+    Add the price to the contract version; the work heals by itself.
 metric_not_found medium
     The meter is to be billed but no metric reads it.
     Publish the metric; the usage heals by itself.
@@ -185,10 +185,10 @@ allocation_impossible high
     Correct the weights or round the amount.
 tax_rate_not_found high
     No tax rate is in force for jurisdiction, category and tax point.
-    Publish the rate, then replay.
+    Publish the rate; the work heals by itself.
 tax_rate_ambiguous high
     Two tax rates are in force for jurisdiction, category and tax point.
-    End the older one, then replay.
+    End the older one; the work heals by itself.
 document_empty medium
     A document would have no lines.
     Nothing is to be billed; close the draft with that reason.

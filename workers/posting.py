@@ -144,7 +144,7 @@ def _hold(delivery: Delivery) -> None:
     posting_on = asked.entry.posting_on
     sentence = f"{posting_on:%Y-%m} is closed in {delivery.posting.connection.id}; {asked.number} waits until it opens"
     facts = {**delivery.facts, "account": asked.document.account_id, "posting_on": posting_on.isoformat()}
-    hold = Hold(delivery.posting.connection.id, posting_on, sentence, facts, asked.document.gross)
+    hold = Hold(delivery.posting.connection.id, posting_on, sentence, facts)
     with errand.rest(delay_s=HOLD_S, sentence=sentence) as unit:
         delivery.log(unit, "period_status", "closed", posting_on=posting_on.isoformat())
         notice = document_held(asked.document, number=asked.number, external_key=asked.key)

@@ -2,13 +2,15 @@
 
 import structlog
 
+from domain.notices import audit_head
 from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import acting, identity, parked, recompute, retention, totals
+from workers.store import acting, appraisal, audit, identity, notices, parked, recompute, retention, totals
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
+from workers.unit import database_now
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,24 @@ def look_at_parked() -> None:
     publish(rows)
 
 
+def heal_dead() -> None:
+    """Wake dead work whose price or tax rate has come while nobody looked."""
+    with engine().begin() as conn:
+        rows = parked.heal_dead(conn)
+    publish(rows)
+
+
+def appraise() -> None:
+    """Price the open exceptions whose money is not known yet or no longer right."""
+    appraisal.settle(engine())
+
+
+def appraise_anew() -> None:
+    """Let all open exceptions be priced again: what their windows hold has grown since."""
+    with engine().begin() as conn:
+        appraisal.expire(conn)
+
+
 def erase_bodies() -> None:
     """Erase bodies whose time is over, in bounded steps until none is left."""
     total = 0
@@ -39,6 +59,7 @@ def erase_bodies() -> None:
         with engine().begin() as conn:
             acting.name(conn, Named("tallyline", f"older than {settings().receipt_days} days"))
             erased = retention.erase(conn, days=settings().receipt_days)
+            retention.record(conn, erased)
         if not erased.receipts:
             break
         total += erased.receipts
@@ -54,3 +75,14 @@ def check_books() -> None:
     for each in differences:
         log.error("identity broken", check=each.check, source=each.source, metric=each.metric, hour=str(each.hour))
     log.info("books checked", drifts=len(drifts), differences=len(differences))
+
+
+def tell_audit_head() -> None:
+    """Owe outsiders the audit log's head, once a day: what they hold, nobody can rewrite."""
+    with engine().begin() as conn:
+        head, now = audit.head(conn), database_now(conn)
+        if head is None:
+            return
+        key, cause = f"audit/head/{now.date()}", correlation_id.get() or "tick-tell-audit-head"
+        rows = notices.owe_once(conn, audit_head(head), key=key, at=now, correlation_id=cause)
+    publish(rows)

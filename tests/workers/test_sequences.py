@@ -10,7 +10,7 @@ from line_bench import event as departure
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 from usage_line import event
 
-from domain.completeness import GAP
+from domain.completeness import GAP, Run, merged, runs_of
 from workers import gaps, step
 from workers.store import losses, sequences
 from workers.store.database import engine
@@ -197,6 +197,27 @@ def test_marks_are_folded_in_bounded_parts(register, receive, drain):
 
     assert counts == [4, 2, 0]
     assert runs(register) == [(1, 3), (7, 9)]
+
+
+def test_however_marks_are_folded_the_runs_are_those_of_the_rule(register):
+    register.run("insert into sources (name, owner) values ('/other', 'test') on conflict do nothing")
+    ids = sorted(row.id for row in register.rows("select id from sources"))[:2]
+    chance = Random(11)
+    came: dict[int, list[Run]] = {source: [] for source in ids}
+    for n in range(40):
+        numbers = {source: [(chance.randint(0, 150), at(chance.randint(0, 500))) for _ in range(4)] for source in ids}
+        with engine().begin() as conn:
+            sequences.mark(conn, numbers, seen_at=at(n))
+            for source in ids:
+                came[source] += runs_of(numbers[source], seen_at=at(n))
+            if chance.random() < 0.4:
+                sequences.lock(conn)
+                sequences.fold(conn, marks_max=chance.randint(1, 15))
+    with engine().begin() as conn:
+        while sequences.fold(conn, marks_max=7):
+            continue
+        for source in ids:
+            assert list(sequences.runs(conn, source)) == merged(came[source])[::-1]
 
 
 def test_a_young_gap_is_told_by_the_tick_only_when_its_grace_is_over(register, receive, drain):

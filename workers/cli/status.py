@@ -8,7 +8,6 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
-from domain.completeness import GAP
 from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import console, reach
@@ -37,6 +36,7 @@ def status(
     that never came would have cost.
     """
     with reach.database():
+        reach.appraise()
         with snapshot() as conn:
             facts: dict[str, Any] = {"steps": backlog.states(conn), **_money(conn)}
             if check_identity:
@@ -52,22 +52,19 @@ def status(
 
 
 def _money(conn: Connection) -> dict[str, Any]:
-    causes = [cause for cause in worth.causes(conn) if cause.code != GAP]
+    excepted = worth.excepted(conn)
     lost = losses.losses(conn)
-    excepted: dict[str, Decimal] = {}
-    for cause in causes:
-        for currency, amount in cause.money.items():
-            excepted[currency] = excepted.get(currency, Decimal(0)) + amount
     preview = figures.preview(conn)
+    held = dict(excepted.money)
     unbilled: dict[str, Decimal] = {}
-    for sums, amounts in ((unbilled, preview.unbilled), (excepted, preview.stuck)):
+    for sums, amounts in ((unbilled, preview.unbilled), (held, preview.stuck)):
         for each in amounts:
             sums[each.currency] = sums.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted,
-        "exceptions": sum(cause.exceptions for cause in causes),
-        "unpriced": sum(cause.unpriced for cause in causes),
+        "excepted": held,
+        "exceptions": excepted.exceptions,
+        "unpriced": excepted.unpriced,
         "estimated_loss": lost.money,
         "missing_events": lost.missing,
         "gaps": lost.gaps,

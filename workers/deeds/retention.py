@@ -18,6 +18,7 @@ def _plan(conn: Connection, order: Order) -> Plan:
 
 def _erase(conn: Connection, order: Order) -> Carried:
     erased = retention.erase(conn, days=int(order.payload["days"]))
+    retention.record(conn, erased)
     return Carried({"receipts": erased.receipts, "bytes": erased.bytes})
 
 

@@ -22,12 +22,12 @@ spans as materialized (
   left join erp_postings p on p.invoice_id = i.id and p.state <> 'superseded'
   left join halted h on h.subject = 'erp_posting/' || p.id),
 stuck as materialized (
-  select subscription_id, billing_period_id, max(lot) as lot from (
+  select subscription_id, billing_period_id, max(lot) as lot, bool_or(is_unrated) as is_unrated from (
     select cast(substring(d.subject from '^run/[0-9]+/subscription/([0-9]{1,9})$') as integer) as subscription_id,
-      r.billing_period_id, r.lot
+      r.billing_period_id, r.lot, true as is_unrated
     from dead d join billing_runs r on r.id = d.close_id where d.step = 'rate'
     union all
-    select s.id, r.billing_period_id, r.lot from dead d
+    select s.id, r.billing_period_id, r.lot, false from dead d
     join invoices i on i.id = cast(substring(d.subject from '^invoice/([0-9]{1,18})$') as bigint)
     join billing_runs r on r.id = i.billing_run_id join subscriptions s on s.contract_id = i.contract_id
     where d.step = 'tax') t group by 1, 2),

@@ -85,13 +85,14 @@ kept as (
   select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions, max(g.lot) as lot,
     sum(g.quantity) as quantity, array_agg(g.id) as ids, bool_or(g.lot <= s.lot) as is_stuck,
     coalesce(sum(g.quantity) filter (where g.lot <= s.lot), 0) as stuck_quantity,
-    coalesce(array_agg(g.id) filter (where g.lot <= s.lot), '{{}}') as stuck_ids
+    coalesce(array_agg(g.id) filter (where g.lot <= s.lot), '{{}}') as stuck_ids, bool_or(s.is_unrated) as is_unrated
   from aggregates g left join stuck s on s.subscription_id = g.subscription_id
     and s.billing_period_id = g.billing_period_id group by 1, 2, 3, 4, 5),
 lined as (select subscription_id, billing_period_id, metric_id, contract_version_id, dimensions, max(lot) as lot
   from spans group by 1, 2, 3, 4, 5)
 select c.legal_entity_id, c.currency, p.terms, {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
   case when k.is_stuck then {_COUNTED.format(ids="stuck_ids", quantity="stuck_quantity")} end as stuck_quantity,
+  coalesce(k.is_unrated, false) as is_unrated,
   (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
     join invoices i on i.id = l.invoice_id and i.state <> 'void'
     where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = p.id
@@ -123,7 +124,7 @@ def preview(conn: Connection) -> Preview:
         key = row.legal_entity_id, row.currency
         owed, halted = _net(row, row.quantity), _net(row, row.stuck_quantity)
         moving[key] = moving.get(key, ZERO) + owed - halted
-        if row.stuck_quantity is not None:
+        if row.is_unrated:  # else the draft's exception knows what was rated for it
             stuck[key] = stuck.get(key, ZERO) + halted
     return Preview(_money(moving), _money(stuck))
 
@@ -142,21 +143,11 @@ def unbilled(conn: Connection) -> list[EntityMoney]:
     return preview(conn).unbilled
 
 
-#: Documents that stand still, and exceptions about usage. What rate, tax and post could not do is in the former, or
-#: in the preview of what is stuck.
-_EXCEPTED = text(f"""
-with {FATES}
-select legal_entity_id, currency, sum(amount) from (
-  select i.legal_entity_id, i.currency, abs(i.gross) as amount from invoices i
-  where i.gross is not null and i.state <> 'void' and exists (
-    select from halted h join erp_postings p on p.invoice_id = i.id
-      and h.subject = 'erp_posting/' || p.id and p.state not in ('confirmed', 'superseded'))
-  union all
-  select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
-  left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
-  where x.state = 'open' and x.money_at_risk is not null and x.step not in ('rate', 'tax', 'post')
-    and x.code <> 'sequence_gap') t
-group by 1, 2 order by 1, 2
+_EXCEPTED = text("""
+select coalesce(x.legal_entity_id, y.legal_entity_id, '') as legal_entity_id, x.currency, sum(x.money_at_risk)
+from exceptions x
+left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
+where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_gap' group by 1, 2 order by 1, 2
 """)
 
 

@@ -7,11 +7,11 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
-from domain.money import Money
 from queues import exceptions, work
 from queues.exceptions import NewException
 from queues.topology import queue_name
 from queues.work import Hintable, NewWork, Ready
+from workers.store import exception_keys
 from workers.unit import Unit
 
 CODE: Final = "period_closed"
@@ -23,25 +23,17 @@ LOOK_S: Final = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Why a document waits: which period of which ERP, what that says in words and facts, and what it is worth."""
+    """Why a document waits: which period of which ERP, in words and facts."""
 
     connection_id: str
     posting_on: date
     sentence: str
     facts: Mapping[str, object]
-    gross: Money
 
     @property
     def key(self) -> str:
         """What it waits for."""
         return f"{self.connection_id}/{self.posting_on:%Y-%m}"
-
-
-_DOCUMENT = text("""
-select i.id as invoice_id, i.account_id, i.legal_entity_id, i.contract_id, r.billing_period_id
-from erp_postings p join invoices i on i.id = p.invoice_id join billing_runs r on r.id = i.billing_run_id
-where p.id = :posting
-""")
 
 
 def keep(unit: Unit, ready: Ready, hold: Hold) -> None:
@@ -65,7 +57,7 @@ def keep(unit: Unit, ready: Ready, hold: Hold) -> None:
 
 def _exception(conn: Connection, ready: Ready, hold: Hold) -> NewException:
     key16, digest = exceptions.of_subject(ready.step, ready.subject)
-    document = conn.execute(_DOCUMENT, {"posting": ready.subject_id}).mappings().one()
+    keys = exception_keys.of_work(conn, ready, code=CODE, facts=hold.facts)
     return NewException(
         step=ready.step,
         code=CODE,
@@ -77,14 +69,8 @@ def _exception(conn: Connection, ready: Ready, hold: Hold) -> NewException:
         waits_kind=WAITS_KIND,
         waits_key=hold.key,
         correlation_id=ready.correlation_id,
-        erp_posting_id=ready.subject_id,
-        connection_id=hold.connection_id,
-        money_at_risk=abs(hold.gross.amount),
-        currency=hold.gross.currency.code,
-        basis="document",
-        is_priced_at_opening=True,
         facts=hold.facts,
-        **document,
+        **keys,
     )
 
 

@@ -56,7 +56,8 @@ METER_VERSIONS: Final = Kind(
     "meter_versions",
     {"meter_id": "integer", "version": "integer"},
     {"dataschema": "text", "fields": "jsonb", "max_age_days": "integer", "starts_at": "timestamptz"},
-    why_fixed=_VERSIONED,
+    {"owner": "text"},
+    _VERSIONED,
 )
 METRICS: Final = Kind(
     "metrics",
@@ -69,8 +70,10 @@ METRICS: Final = Kind(
         "dimensions": "text[]",
         "unit": "text",
     },
-    why_fixed="quantities rest on that; add another metric",
+    {"owner": "text"},
+    "quantities rest on that; add another metric",
 )
+DIMENSIONS: Final = Kind("dimensions", {"name": "text"}, free={"owner": "text", "meaning": "text"})
 EXCLUSION_RULES: Final = Kind(
     "exclusion_rules",
     {"name": "text"},

@@ -111,12 +111,16 @@ Prices = Annotated[
 
 
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric."""
+    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+
+    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
     prices: Prices
+    owner: Name | None = None
 
 
 class Contract(_Part):
@@ -155,6 +159,7 @@ class MeterVersion(_Part):
     fields: list[dict[str, Any]]
     max_age_days: int = Field(default=400, ge=1, le=36_525)
     starts: When | None = Field(default=None, alias="from")
+    owner: Name | None = None
 
 
 class Meter(_Part):
@@ -173,6 +178,14 @@ class Metric(_Part):
     property: Ref | None = None
     requires: list[Ref] = []
     dimensions: list[Ref] = []
+    owner: Name | None = None
+
+
+class Dimension(_Part):
+    """A property by whose values usage is kept apart: who answers for it, and what it means."""
+
+    owner: Name
+    meaning: str = Field(default="", max_length=1_000)
 
 
 class ExclusionRule(_Part):
@@ -194,6 +207,7 @@ class Mapping(_Part):
     subscription: Ref
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
+    owner: Name | None = None
 
 
 class TaxRate(_Part):
@@ -219,6 +233,7 @@ class MasterData(_Part):
     subscriptions: dict[Ref, Subscription] = {}
     sources: dict[Name, Source] = {}
     meters: dict[Name, Meter] = {}
+    dimensions: dict[Ref, Dimension] = {}
     metrics: dict[Ref, Metric] = {}
     exclusion_rules: dict[Ref, ExclusionRule] = {}
     mappings: list[Mapping] = []

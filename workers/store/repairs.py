@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from domain.repairs import Act, Books, ErpHolds, Holdings, Kind, RepairRefused, TaxHolds, planned
 from queues import work
 from queues.work import Hintable, NewWork
-from workers.store import acting
+from workers.store import acting, audit
 from workers.store.acting import Named
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="sorted", enc_hook=str).encode
@@ -145,6 +145,7 @@ def request(conn: Connection, wanted: Wanted) -> Requested:
     Raises `RepairRefused` where it is not safe now, or where another one is under way.
     """
     acting.name(conn, Named(wanted.person, wanted.reason, wanted.approval_id))
+    audit.hold(conn)
     found = case(conn, wanted.number, entity=wanted.entity)
     # A run that makes drafts of the period waits for us, or we see its drafts.
     conn.execute(

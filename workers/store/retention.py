@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
+from workers.store import audit
+
 #: Receipts erased in one transaction.
 PORTION: int = 500
 
@@ -35,3 +37,9 @@ def _counted(conn: Connection, function: str, days: int, portion: int) -> Erased
         {"days": days, "portion": portion},
     ).one()
     return Erased(row.receipts, row.bytes)
+
+
+def record(conn: Connection, erased: Erased) -> None:
+    """Write into the audit log, under the person who is named, what a portion erased; nothing if that is nothing."""
+    if erased.receipts:
+        audit.record(conn, "retention.erase", "receipts", after={"receipts": erased.receipts, "bytes": erased.bytes})

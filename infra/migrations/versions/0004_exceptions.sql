@@ -107,8 +107,12 @@ create trigger exceptions_opened after insert on exceptions referencing new tabl
 create trigger exceptions_changed after update on exceptions referencing old table as old_rows new table as new_rows
   for each statement execute function exceptions_changed();
 
--- What the console of RabbitMQ shows; the sweeper looks for it every few seconds.
-create index work_shown on work (id) where shown_at is not null;
+-- In which `.XQ` a dead row is shown: a row that is woken changes its lane, and so its queue, while its body still lies
+-- in the old one. What was shown before this version is shown once more.
+alter table work add column shown_in text;
+alter table work_history add column shown_in text;
+update work set shown_at = null where shown_at is not null;
+create index work_shown on work (id) where shown_in is not null;
 
 revoke all on appraisals, exception_history from public;
 grant select, insert, update on appraisals to tallyline_app;

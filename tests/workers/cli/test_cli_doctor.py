@@ -30,7 +30,9 @@ def test_a_sound_deployment_is_ok_in_every_check(airports):
     found = airports.json("doctor")
 
     assert set(states(found).values()) == {"ok"}
-    assert {"mode", "schema", "database", "clock of the database", "work", "master data"} == set(states(found))
+    assert {"mode", "schema", "database", "clock of the database", "work", "audit log", "master data"} == set(
+        states(found)
+    )
     assert "embedded" in airports("doctor").out
 
 
@@ -68,6 +70,16 @@ def test_what_will_not_work_is_named_with_what_to_do(airports, change, name):
 
     assert found[name]["state"] == "warning"
     assert found[name]["fix"]
+
+
+def test_a_trigger_of_the_audit_log_that_is_off_is_wrong(airports):
+    airports.run("alter table prices disable trigger audit_insert")
+    try:
+        found = {each["name"]: each for each in json.loads(airports("doctor", "--json").out)}
+    finally:
+        airports.run("alter table prices enable trigger audit_insert")
+
+    assert (found["audit log"]["state"], found["audit log"]["says"]) == ("wrong", "a trigger is gone or off: prices")
 
 
 def test_a_schema_of_another_revision_is_wrong(operator):
