@@ -98,6 +98,10 @@ def _try_usage(conn: Connection, rows: Sequence[ExceptionRow]) -> dict[int, Fore
 def _try_event(conn: Connection, row: ExceptionRow) -> Forecast:
     delivery = _delivery(conn, row)
     if delivery is None:
+        gone = receipts.erasure(conn, row.receipt_id or 0)
+        if gone is not None:
+            sentence = f"its body was erased on {gone.erased_at:%Y-%m-%d}, sha256 {', '.join(gone.sha256)}"
+            return Forecast(row, None, "nothing", sentence)
         return Forecast(row, None, "nothing", "it cannot be written again exactly: its producer has to send it")
     sifted = sift(conn, [Receipt(0, INTAKE_QUEUE, database_now(conn), (delivery,))])
     if sifted.refused:
