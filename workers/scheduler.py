@@ -21,7 +21,7 @@ from queues import metrics
 from queues.metrics import Gauge
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import closing, sweeper, ticks
+from workers import closing, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
 from workers.store.database import DatabaseUrlMissing
@@ -49,6 +49,7 @@ TICKS: dict[str, Tick] = {
     "show dead rows": Tick(sweeper.show_dead, every_s=5),
     "hide resolved rows": Tick(sweeper.hide_resolved, every_s=10),
     "press on billing runs": Tick(closing.tick, every_s=1),
+    "release replays": Tick(replaying.tick, every_s=1),
     "fold totals": Tick(ticks.fold_totals, every_s=60),
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),

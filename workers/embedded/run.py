@@ -38,11 +38,12 @@ class NotSettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What is left to do: rows that are ready, those of them that are due now, and dead ones."""
+    """What is left to do: rows that are ready, those of them that are due now, dead ones, and replays under way."""
 
     ready: int
     due: int
     dead: int
+    replays: int = 0
 
 
 @contextmanager
@@ -95,19 +96,20 @@ def owed() -> Owed:
         row = conn.execute(
             text("""select count(*) filter (where state = 'ready') as ready,
                  count(*) filter (where state = 'ready' and due_at <= now()) as due,
-                 count(*) filter (where state = 'dead') as dead from work where state in ('ready', 'dead')""")
+                 count(*) filter (where state = 'dead') as dead,
+                 (select count(*) from replays where state = 'running') as replays from work where state in ('ready', 'dead')""")
         ).one()
-    return Owed(row.ready, row.due, row.dead)
+    return Owed(row.ready, row.due, row.dead, row.replays)
 
 
 def settle(*, within_s: float, look: Callable[[Owed], object] = lambda _owed: None) -> Owed:
-    """Wait until no work is ready; `look` is called with what is left. Raises `NotSettled` after `within_s`."""
+    """Wait until no work is ready and no replay runs; `look` is called with what is left. Raises `NotSettled` after `within_s`."""
     deadline = monotonic() + within_s
     pause = threading.Event()
     while True:
         left = owed()
         look(left)
-        if not left.ready:
+        if not left.ready and not left.replays:
             return left
         if monotonic() > deadline:
             raise NotSettled(f"{left.ready} work rows are still ready after {within_s:.0f} s")
