@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from domain.authority import ACTIONS, ROLES, Role, is_scope, roles_for
+from domain.authority import ACTIONS, ROLES, is_scope, roles_for
 from workers.cli import console, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson, Failure
@@ -22,7 +22,7 @@ SECRET_BYTES = 32
 SCOPES_MAX = 50
 
 Who = Annotated[str, typer.Argument(help="Short name: small letters, digits and . _ @ -", metavar="PERSON")]
-Roles = Annotated[list[Role], typer.Option("--role", help="May be repeated.")]
+Roles = Annotated[list[str], typer.Option("--role", help=f"{', '.join(ROLES)}; may be repeated.")]
 
 app = typer.Typer(help="Show and register people, their roles and their tokens.", no_args_is_help=True)
 
@@ -70,6 +70,7 @@ def add(
     Example: tallyline people add bob --name "Bob Meyer" --role finance
     """
     _require_fit(person, name)
+    _require_roles(role)
     wish = Wish("people.register", {"person": person, "name": name or person, "roles": role}, reason or "registered")
     with reach.database():
         done = have_done(acting(as_), wish, as_json=as_json)
@@ -80,6 +81,7 @@ def add(
 @console.command
 def revoke(person: Who, role: Roles, reason: Reason = None, as_: As = None, as_json: AsJson = False) -> None:
     """Take roles from a person."""
+    _require_roles(role)
     wish = Wish("people.revoke", {"person": person, "roles": role}, reason or "revoked")
     with reach.database():
         done = have_done(acting(as_), wish, as_json=as_json)
@@ -189,6 +191,12 @@ def _require_fit(person: str, name: str | None) -> None:
 
     if not fullmatch(r"[a-z0-9][a-z0-9._@-]{0,63}", person) or not 1 <= len(name or person) <= 200:  # noqa: PLR2004
         raise Failure(f"{person!r} is no short name", fix="use small letters, digits and . _ @ -, at most 64")
+
+
+def _require_roles(roles: list[str]) -> None:
+    wrong = sorted(set(roles) - set(ROLES))
+    if wrong:
+        raise Failure(f"{wrong[0]!r} is no role", fix=f"name one of {', '.join(ROLES)}")
 
 
 def _secret() -> str:
