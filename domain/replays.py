@@ -73,8 +73,10 @@ def require_same_event(event: Mapping[str, Json], new: Mapping[str, Json], *, is
     fixed = sorted({*event, *new} - {_DATA}) if is_accepted else _IDENTITY
     for name in fixed:
         if event.get(name) != new.get(name):
-            why = "the event was accepted: only its data can be edited" if is_accepted and name not in _IDENTITY else (
-                "source and id make it the event it is: its producer has to send another one"
+            why = (
+                "the event was accepted: only its data can be edited"
+                if is_accepted and name not in _IDENTITY
+                else ("source and id make it the event it is: its producer has to send another one")
             )
             raise EditInvalid(f"{name} cannot be edited; {why}", field=name)
     if event == new:

@@ -6,7 +6,7 @@ The steps are the same code as in production; only `post`, `close` and `notify`,
 import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from decimal import Decimal
 from time import monotonic
 from typing import Any, Final
@@ -21,8 +21,9 @@ from queues import work
 from queues.settings import settings
 from queues.work import Hintable
 from workers import step
-from workers.store import fence, replay_items, replay_money, replays
+from workers.store import events, fence, replay_items, replay_money, replays
 from workers.store.replay_money import Bill, Touched
+from workers.store.replays import Item
 from workers.unit import bury, database_now
 
 #: More is not rehearsed: no one could say so exactly without keeping the live line waiting.
@@ -66,7 +67,8 @@ class Forecast:
     differences: Sequence[Difference] = ()
     unpriced: Sequence[Mapping[str, Any]] = ()
     released: Sequence[Mapping[str, Any]] = ()
-    outcomes: Sequence[Sequence[Any]] = ()
+    outcomes: Sequence[Mapping[str, Any]] = ()
+    items: Sequence[Item] = ()
     too_large: str | None = None
 
     @property
@@ -95,10 +97,8 @@ class Forecast:
             ],
             "unpriced": list(self.unpriced),
             "released": list(self.released),
-            "outcomes": [
-                dict(zip(("code", "sort", "state", "outcome", "exceptions"), each, strict=True))
-                for each in self.outcomes
-            ],
+            "outcomes": list(self.outcomes),
+            "items": [asdict(each) for each in self.items],
             "too_large": self.too_large,
             "effect": None if self.effect is None else {name: str(each) for name, each in self.effect.items()},
         }  # fmt: skip
@@ -157,6 +157,7 @@ def _rehearsed(stage: _Stage, replay: replays.Replay, as_of: str) -> Forecast:
         unpriced=unpriced,
         released=replay_money.released(conn, first.get("post", ())),
         outcomes=replays.outcomes(conn, replay.id),
+        items=replays.items(conn, replay.id, rows=replays.ROWS_MAX),
     )
 
 
@@ -180,12 +181,12 @@ def _aggregated(stage: _Stage) -> tuple[list[Difference], list[dict[str, str]]]:
 
 
 def _compared(
-    found: Sequence[Touched], before: Sequence[Bill], after: Sequence[Bill]
+    found: Sequence[Touched], bills_before: Sequence[Bill], bills_after: Sequence[Bill]
 ) -> tuple[list[Difference], list[dict[str, str]]]:
     """The differences by document; and those of whom one bill or the other cannot be priced."""
-    sums: dict[tuple[str, ...], tuple[Decimal, Decimal]] = {}
+    sums: dict[tuple[str, str, str, str, str, str], tuple[Decimal, Decimal]] = {}
     unpriced: list[dict[str, str]] = []
-    for each, was, will in zip(found, before, after, strict=True):
+    for each, was, will in zip(found, bills_before, bills_after, strict=True):
         if isinstance(will, Rejection) or isinstance(was, Rejection):
             why = will if isinstance(will, Rejection) else was
             assert isinstance(why, Rejection)
@@ -195,7 +196,7 @@ def _compared(
         key = (each.legal_entity, each.account, each.contract, each.period, each.document, each.run.currency)
         was_sum, will_sum = sums.get(key, (Decimal(0), Decimal(0)))
         sums[key] = (EXACT.add(was_sum, was if each.is_due else Decimal(0)), EXACT.add(will_sum, will))
-    return [Difference(*key, *amounts) for key, amounts in sums.items()], unpriced
+    return [Difference(*key, before, after) for key, (before, after) in sums.items()], unpriced
 
 
 def _run(stage: _Stage, name: str) -> None:
@@ -211,9 +212,7 @@ def _run(stage: _Stage, name: str) -> None:
 def _attempt(stage: _Stage, name: str, ids: Sequence[int]) -> None:
     """The rows together; if that fails, each by itself; what fails by itself is refused again."""
     conn = stage.conn
-    if name == "validate":  # its staging table is emptied by a commit, which does not come here
-        if conn.execute(text("select to_regclass('pg_temp.staging_events')")).scalar_one() is not None:
-            conn.execute(text("delete from staging_events"))
+    events.forget_staged(conn)  # a commit does that otherwise, and none comes here
     attempt = conn.begin_nested()
     try:
         owed = step.rehearse(conn, name, ids)

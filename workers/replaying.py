@@ -1,6 +1,7 @@
 """How replays go on: what they would come to, and portion by portion, never in the way of live work."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from workers.rehearsal import rehearse, undone
 from workers.step import publish
 from workers.store import replay_items, replays
 from workers.store.database import engine
-from workers.store.replays import DECISIONS
+from workers.store.replays import DECISIONS, Replay
 from workers.unit import database_now
 
 #: Live work that has been due for longer goes first; no portion is released meanwhile.
@@ -45,21 +46,25 @@ def advance(conn: Connection) -> list[Hintable]:
 
 def forecast(conn: Connection, replay_id: int) -> dict[str, Any]:
     """What the replay would come to now; nothing of the attempt is left. Raises `ReplayBusy`."""
-    if replays.show(conn, replay_id).kind in DECISIONS:
-        return _of_decision(conn, replay_id)
+    replay = replays.show(conn, replay_id)
+    if replay.kind in DECISIONS:
+        return _of_decision(conn, replay)
     with undone(conn):
         return rehearse(conn, replay_id).to_json()
 
 
-def _of_decision(conn: Connection, replay_id: int) -> dict[str, Any]:
+def _of_decision(conn: Connection, replay: Replay) -> dict[str, Any]:
     """A decision moves the money that is at risk, as far as it is known."""
-    money, unknown = replays.at_risk(conn, replay_id)
+    money, unknown = replays.at_risk(conn, replay.id)
     amounts = {currency: str(amount) for currency, amount in money.items()}
-    names = ("code", "sort", "state", "outcome", "exceptions")
-    outcomes = [dict(zip(names, each, strict=True)) for each in replays.outcomes(conn, replay_id)]
-    effect = None if unknown else amounts
-    as_of = str(database_now(conn))
-    return {"as_of": as_of, "at_risk": amounts, "unknown": unknown, "outcomes": outcomes, "effect": effect}
+    listed = [asdict(each) for each in replays.items(conn, replay.id, rows=replays.ROWS_MAX)]
+    outcomes = [dict(each) for each in replays.outcomes(conn, replay.id)]
+    for each in (*listed, *outcomes):
+        each["outcome"] = each["outcome"] or DECISIONS[replay.kind]
+    return {
+        "as_of": str(database_now(conn)), "at_risk": amounts, "unknown": unknown, "outcomes": outcomes, "items": listed,
+        "effect": None if unknown else amounts,
+    }  # fmt: skip
 
 
 def is_fresh(conn: Connection, kept: Mapping[str, Any] | None) -> bool:

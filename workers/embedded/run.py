@@ -97,13 +97,17 @@ def owed() -> Owed:
             text("""select count(*) filter (where state = 'ready') as ready,
                  count(*) filter (where state = 'ready' and due_at <= now()) as due,
                  count(*) filter (where state = 'dead') as dead,
-                 (select count(*) from replays where state = 'running') as replays from work where state in ('ready', 'dead')""")
+                 (select count(*) from replays where state = 'running') as replays
+               from work where state in ('ready', 'dead')""")
         ).one()
     return Owed(row.ready, row.due, row.dead, row.replays)
 
 
 def settle(*, within_s: float, look: Callable[[Owed], object] = lambda _owed: None) -> Owed:
-    """Wait until no work is ready and no replay runs; `look` is called with what is left. Raises `NotSettled` after `within_s`."""
+    """Wait until no work is ready and no replay runs; `look` is called with what is left.
+
+    Raises `NotSettled` after `within_s`.
+    """
     deadline = monotonic() + within_s
     pause = threading.Event()
     while True:

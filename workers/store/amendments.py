@@ -36,7 +36,10 @@ def require_valid(conn: Connection, event_no: int, data: Mapping[str, Json]) -> 
              from usage_events e join meter_versions v on v.id = e.meter_version_id where e.event_no = :event_no"""),
         {"event_no": event_no},
     ).one()
-    version = MeterVersion(*row[:4], fields_of(row.fields), row.max_age_days, row.starts_at)
+    version = MeterVersion(
+        id=row.id, meter_id=row.meter_id, version=row.version, dataschema=row.dataschema, fields=fields_of(row.fields),
+        max_age_days=row.max_age_days, starts_at=row.starts_at,
+    )  # fmt: skip
     refused = objection(version, data, happened_at=row.happened_at, now=row.happened_at)
     if refused is not None:
         raise EditInvalid(refused.sentence, field=refused.field)

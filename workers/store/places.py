@@ -1,6 +1,6 @@
 """One event out of the bodies of its receipt, as it was written by its producer."""
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,12 +44,12 @@ def places_of(conn: Connection, wanted: Sequence[tuple[int, int]]) -> dict[tuple
     ids = sorted(positions)
     for first in range(0, len(ids), RECEIPTS_MAX):
         for receipt in receipts.load(conn, ids[first : first + RECEIPTS_MAX]):
-            for position, place in _events(receipt, positions[receipt.id]):
+            for position, place in _events(receipt, frozenset(positions[receipt.id])):
                 found[receipt.id, position] = place
     return found
 
 
-def _events(receipt: Receipt, positions: Set[int]) -> Iterator[tuple[int, Place]]:
+def _events(receipt: Receipt, positions: frozenset[int]) -> Iterator[tuple[int, Place]]:
     at = 0
     for number, delivery in enumerate(receipt.deliveries):
         events, refusal = events_of(delivery)

@@ -62,8 +62,8 @@ where i.replay_id = :id and i.exception_id = t.exception_id
 def release(conn: Connection, replay: Replay, *, rows: int = PORTION) -> list[Hintable]:
     """Send the next portion of the replay in the lane `replay`; what is to be hinted after the commit.
 
-    What was closed meanwhile is skipped. Work rows and events close their exceptions as replayed, and open them again if
-    they are refused again; usage closes its own when it is decided.
+    What was closed meanwhile is skipped. Work rows and events close their exceptions as replayed, and open them again
+    if they are refused again; usage closes its own when it is decided.
     """
     taken = [_Row(*row) for row in conn.execute(_TAKE, {"id": replay.id, "rows": rows})]
     if not taken:
@@ -110,7 +110,7 @@ def _wake(conn: Connection, rows: Sequence[_Row]) -> list[Hintable]:
 
 
 def _receive(conn: Connection, replay: Replay, rows: Sequence[_Row]) -> list[Hintable]:
-    """Receive the events anew, together; a body that could not be read comes alone, since nobody knows what it holds."""
+    """Receive the events anew, together; a body that could not be read comes alone: nobody knows what it holds."""
     found = places.places_of(conn, [(row.origin_receipt or 0, row.origin_position or 0) for row in rows])
     together: list[tuple[_Row, Delivery]] = []
     hints: list[Hintable] = []
@@ -178,7 +178,8 @@ def usages(conn: Connection, replay_id: int, *, portion: int) -> list[int]:
 _SETTLE = text(f"""
 with ended as materialized (
   select i.replay_id, i.exception_id, i.sort, w.state as work_state, w.outcome as work_outcome, x.state, x.reason,
-    n.body -> 'data' ->> 'code' as refused, x.event_id is null or k.event_no = (i.receipt_id << {POSITION_BITS} | i.position) as is_accepted
+    n.body -> 'data' ->> 'code' as refused,
+    x.event_id is null or k.event_no = (i.receipt_id << {POSITION_BITS} | i.position) as is_accepted
   from replay_items i join exceptions x on x.id = i.exception_id
   left join work w on w.id = i.work_id
   left join notices n on i.sort = 'event' and n.key = 'receipt/' || i.receipt_id || '/refusal/' || i.position

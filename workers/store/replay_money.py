@@ -1,4 +1,4 @@
-"""What subscriptions would be billed for a period, before and after usage is added, by the rules of `rate` and `tax`."""
+"""What a period would bill of subscriptions, before and after usage is added, by the rules of `rate` and `tax`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +91,7 @@ _DRAFTS = text("""
 select i.id, i.legal_entity_id, i.account_id, c.ref, p.starts_on || '/' || p.ends_on as period, i.currency, i.state,
   i.net, array_agg(distinct s.id) filter (where s.id is not null) as subscriptions
 from work w
-left join subscriptions s on w.step = 'rate' and s.id = cast(split_part(w.subject, '/', 4) as integer)
+left join subscriptions s on w.subject = 'run/' || w.close_id || '/subscription/' || s.id
 join invoices i on case w.step when 'rate' then i.billing_run_id = w.close_id and i.contract_id = s.contract_id
   else w.subject = 'invoice/' || i.id end
 join billing_runs r on r.id = i.billing_run_id join billing_periods p on p.id = r.billing_period_id
@@ -184,7 +184,9 @@ def of_drafts(conn: Connection, work_ids: Sequence[int]) -> list[Difference]:
         after = row.net if row.state != "draft" else _rated_of(conn, row.id, row.subscriptions or ())
         document = f"draft {row.id}"
         made.append(
-            Difference(row.legal_entity_id, row.account_id, row.ref, row.period, document, row.currency, Decimal(0), after)
+            Difference(
+                row.legal_entity_id, row.account_id, row.ref, row.period, document, row.currency, Decimal(0), after
+            )
         )
     return made
 

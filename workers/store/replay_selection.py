@@ -72,7 +72,8 @@ class Selection:
 
     def given(self) -> dict[str, Any]:
         """The parts that narrow it, as they are kept with the replay."""
-        return {name: value for name, value in asdict(self).items() if value is not None}
+        named = {name: value for name, value in asdict(self).items() if value is not None}
+        return named | ({} if self.ids is None else {"ids": list(self.ids)})
 
 
 def missing(conn: Connection, ids: Sequence[int]) -> list[int]:
@@ -106,7 +107,9 @@ def fill(conn: Connection, replay_id: int, selection: Selection, *, is_decision:
         {**given, "codes": codes, "replay": replay_id, "limit": ITEMS_MAX + 1, "is_decision": is_decision},
     ).one()
     if found.total > ITEMS_MAX:
-        raise ReplayTooLarge(f"more than {ITEMS_MAX:,} open exceptions fit: narrow it by account, source, period or age")
+        raise ReplayTooLarge(
+            f"more than {ITEMS_MAX:,} open exceptions fit: narrow it by account, source, period or age"
+        )
     conn.execute(
         text("update replays set total = :total where id = :replay"), {"total": found.total, "replay": replay_id}
     )

@@ -16,8 +16,8 @@ from workers.store.replay_selection import ReplayEmpty, Selection
 
 #: Replays of a list, and items that are told one by one.
 ROWS_MAX = 1_000
-#: Decisions about exceptions that send nothing.
-DECISIONS = frozenset({"dismiss", "write_off"})
+#: Decisions about exceptions that send nothing, and how each is kept with the exception.
+DECISIONS: Mapping[str, str] = {"dismiss": "dismissed", "write_off": "written_off"}
 
 _encode = msgspec.json.Encoder(decimal_format="number", order="deterministic").encode
 
@@ -180,24 +180,20 @@ def items(conn: Connection, replay_id: int, *, rows: int) -> list[Item]:
     return [Item(*row) for row in found]
 
 
-def outcomes(conn: Connection, replay_id: int) -> list[tuple[str, str | None, str, str | None, int]]:
-    """(code, sort, state, outcome, exceptions) of all it holds."""
+def outcomes(conn: Connection, replay_id: int) -> list[Mapping[str, Any]]:
+    """How many exceptions of each code, sort, state and outcome it holds."""
     found = conn.execute(
-        text("""select x.code, i.sort, i.state, i.outcome, count(*) from replay_items i
-             join exceptions x on x.id = i.exception_id where i.replay_id = :id group by 1, 2, 3, 4 order by 1, 2, 3, 4"""),
+        text("""select x.code, i.sort, i.state, i.outcome, count(*) as exceptions from replay_items i
+             join exceptions x on x.id = i.exception_id
+             where i.replay_id = :id group by 1, 2, 3, 4 order by 1, 2, 3, 4"""),
         {"id": replay_id},
     )
-    return [(row[0], row[1], row[2], row[3], row[4]) for row in found]
-
-
-def under_way(conn: Connection) -> int:
-    """How many replays are running."""
-    return int(conn.execute(text("select count(*) from replays where state = 'running'")).scalar_one())
+    return [row._asdict() for row in found]
 
 
 def resolve(conn: Connection, replay: Replay) -> int:
     """Dismiss or write off, at once, whatever of the replay is still open; how many exceptions."""
-    resolution = {"dismiss": "dismissed", "write_off": "written_off"}[replay.kind]
+    resolution = DECISIONS[replay.kind]
     closed = conn.execute(
         text("""with held as (select x.id from replay_items i join exceptions x on x.id = i.exception_id
                where i.replay_id = :id and i.state = 'waiting' and x.state = 'open' order by x.id for update of x)
@@ -227,7 +223,8 @@ def next_in_turn(conn: Connection) -> int | None:
 def at_risk(conn: Connection, replay_id: int) -> tuple[dict[str, Decimal], int]:
     """The money at risk of what waits in the replay, by currency, and of how many exceptions nobody knows it."""
     found = conn.execute(
-        text("""select x.currency, sum(x.money_at_risk) as money, count(*) filter (where x.money_at_risk is null) as unknown
+        text("""select x.currency, sum(x.money_at_risk) as money,
+               count(*) filter (where x.money_at_risk is null) as unknown
              from replay_items i join exceptions x on x.id = i.exception_id
              where i.replay_id = :id and i.state = 'waiting' group by 1 order by 1"""),
         {"id": replay_id},
