@@ -14,8 +14,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from domain.errors import Rejection, Snooze
-from domain.money import EXACT
+from domain.errors import Rejection
+from domain.money import EXACT, Currency, Money
 from domain.replays import Difference, by_account, money_moved
 from queues import work
 from queues.settings import settings
@@ -31,8 +31,10 @@ REHEARSED_MAX: Final = 20_000
 #: A rehearsal holds some rows that live work may want; after this it gives up.
 REHEARSAL_S_MAX: Final = 8.0
 LOCK_S_MAX: Final = 2.0
+STATEMENT_S_MAX: Final = 5.0
 #: SQLSTATE of a statement that ran into its timeout.
 _CANCELLED: Final = "57014"
+#: Steps that run in one transaction and call nothing outside; none of them snoozes.
 _STEPS: Final = ("validate", "enrich", "aggregate", "rate", "tax")
 
 
@@ -87,12 +89,13 @@ class Forecast:
                 {
                     "legal_entity": each.legal_entity, "account": each.account, "contract": each.contract,
                     "period": each.period, "document": each.document, "currency": each.currency,
-                    "before": str(each.before), "after": str(each.after), "difference": str(each.net),
+                    "before": _text(each.before, each.currency), "after": _text(each.after, each.currency),
+                    "difference": _text(each.net, each.currency),
                 }
                 for each in self.differences
             ],
             "accounts": [
-                {"account": account, "currency": currency, "difference": str(net)}
+                {"account": account, "currency": currency, "difference": _text(net, currency)}
                 for (account, currency), net in sorted(accounts.items())
             ],
             "unpriced": list(self.unpriced),
@@ -100,8 +103,12 @@ class Forecast:
             "outcomes": list(self.outcomes),
             "items": [asdict(each) for each in self.items],
             "too_large": self.too_large,
-            "effect": None if self.effect is None else {name: str(each) for name, each in self.effect.items()},
+            "effect": None if self.effect is None else {name: _text(each, name) for name, each in self.effect.items()},
         }  # fmt: skip
+
+
+def _text(amount: Decimal, currency: str) -> str:
+    return Money(amount, Currency(currency)).to_text()
 
 
 @contextmanager
@@ -127,9 +134,9 @@ def rehearse(conn: Connection, replay_id: int) -> Forecast:
     for name in _STEPS:
         importlib.import_module(f"workers.{name}")
     stage = _Stage(conn, monotonic() + REHEARSAL_S_MAX)
-    conn.execute(text(f"set local lock_timeout = '{LOCK_S_MAX}s'"))
-    conn.execute(text(f"set local statement_timeout = '{REHEARSAL_S_MAX}s'"))
     try:
+        conn.execute(text(f"set local lock_timeout = '{LOCK_S_MAX}s'"))
+        conn.execute(text(f"set local statement_timeout = '{STATEMENT_S_MAX}s'"))
         return _rehearsed(stage, replay, as_of)
     except DBAPIError as error:
         if not step.is_passing(error) and getattr(error.orig, "sqlstate", None) != _CANCELLED:
@@ -223,7 +230,7 @@ def _attempt(stage: _Stage, name: str, ids: Sequence[int]) -> None:
         if len(ids) > 1:
             for work_id in ids:
                 _attempt(stage, name, [work_id])
-        elif not isinstance(error, Snooze):
+        else:
             _bury(conn, ids[0], error)
         return
     attempt.commit()

@@ -7,9 +7,24 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from line_bench import batch, event
 from replay_bench import (
-    REPAIRED, UNKNOWN_SOURCE, UNKNOWN_SUBJECT, amount, bill, carry_out, due, forecast, fresh, open_ids, plan, show, wanted,
-)  # fmt: skip
+    REPAIRED,
+    UNKNOWN_SOURCE,
+    UNKNOWN_SUBJECT,
+    amount,
+    bill,
+    carry_out,
+    due,
+    forecast,
+    fresh,
+    open_ids,
+    plan,
+    show,
+    wanted,
+)
+from sqlalchemy.exc import DBAPIError
 
+from workers import rehearsal
+from workers.rehearsal import ReplayBusy
 from workers.store import recompute
 from workers.store.database import snapshot
 
@@ -33,7 +48,9 @@ def state(month):
         "aggregates", "aggregate_values", "control_totals", "work", "exceptions", "notices", "replays", "replay_items",
         "rated_usages", "invoices", "invoice_lines", "source_hours", "amendments",
     )  # fmt: skip
-    return {name: month.bound.one(f"select md5(string_agg(t::text, '|' order by t::text)) from {name} t") for name in tables}
+    return {
+        name: month.bound.one(f"select md5(string_agg(t::text, '|' order by t::text)) from {name} t") for name in tables
+    }
 
 
 def differences(told):
@@ -41,6 +58,7 @@ def differences(told):
 
 
 miles = st.one_of(st.integers(1, 3000), st.decimals("0.01", "1500", places=2).map(float))
+regular = st.builds(sent, st.sampled_from(["b1", "b2", "b3"]), subject=st.sampled_from(["UA", "DL"]), miles=miles)
 troubled = st.builds(
     sent,
     st.sampled_from(["e1", "e2", "e3", "e4", "e5"]),
@@ -53,12 +71,12 @@ troubled = st.builds(
 
 @settings(max_examples=8, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 @given(
-    before=st.lists(st.builds(sent, st.sampled_from(["b1", "b2", "b3"]), subject=st.sampled_from(["UA", "DL"]), miles=miles),
-                    max_size=3, unique_by=lambda each: each["id"]),
+    before=st.lists(regular, max_size=3, unique_by=lambda each: each["id"]),
     trouble=st.lists(troubled, min_size=1, max_size=7),
-    is_billed=st.booleans(), is_put_right=st.booleans(), has_rule=st.booleans(),
-)  # fmt: skip
-def test_it_says_what_will_happen_to_the_cent(month, before, trouble, is_billed, is_put_right, has_rule):
+    so=st.fixed_dictionaries({"billed": st.booleans(), "put_right": st.booleans(), "rule": st.booleans()}),
+)
+def test_it_says_what_will_happen_to_the_cent(month, before, trouble, so):
+    is_billed, is_put_right, has_rule = so["billed"], so["put_right"], so["rule"]
     fresh(month)
     receive(month, *before)
     if is_billed and before:
@@ -83,8 +101,7 @@ def test_it_says_what_will_happen_to_the_cent(month, before, trouble, is_billed,
     now = due(month)
     moved = {account: now[account] - owed.get(account, Decimal(0)) for account in now}
     assert {k: v for k, v in differences(told).items() if v} == {k: v for k, v in moved.items() if v}
-    outcomes = [{**each, "exceptions": each["exceptions"]} for each in told["outcomes"]]
-    assert outcomes == replay.forecast["outcomes"] == show_outcomes(month, replay.id)
+    assert told["outcomes"] == replay.forecast["outcomes"] == show_outcomes(month, replay.id)
     month.assert_all_accounted_for(in_flight=in_flight(month))
     with snapshot() as conn:
         assert recompute.drifts(conn) == []
@@ -197,6 +214,66 @@ def test_a_dead_tax_is_told_as_the_whole_draft(month):
     month.work()
     month.approve(run)
     assert {row[0]: Decimal(row[4]) for row in month.documents(run)}["ua"] == amount(1, Decimal(500), 1)
+
+
+def test_of_two_dead_rows_that_fail_together_each_is_told_by_itself(month):
+    fresh(month)
+    receive(month, sent("1", miles=500), sent("2", subject="DL", miles=500))
+    month.bound.run("create table kept as table prices")
+    month.bound.run("delete from prices")
+    month.request()
+    month.bound.run("""insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
+      select p.contract_version_id, p.metric_id, p.terms, p.tax_category, p.revenue_account from kept p
+      join contract_versions v on v.id = p.contract_version_id join contracts c on c.id = v.contract_id
+      where c.ref = 'c-ua'""")
+    month.bound.run("drop table kept")
+
+    told = forecast(wanted(*open_ids(month)))
+
+    assert {each["outcome"] for each in told["outcomes"]} == {"done", "price_not_found"}
+    assert differences(told) == {"ua": amount(1, Decimal(500), 1)}
+
+
+def test_work_that_fails_for_no_reason_of_business_is_told_so(month):
+    fresh(month)
+    month.bound.run("""insert into work (step, subject, state, outcome, correlation_id, done_at)
+      values ('validate', 'nothing/0', 'dead', 'attempts_exhausted', 'test', now())""")
+    month.bound.run("""insert into exceptions (step, code, key16, hash, work_id, sentence)
+      select 'validate', 'attempts_exhausted', gen_random_uuid(), '', id, 'KeyError' from work""")
+
+    told = forecast(wanted(*open_ids(month)))
+
+    assert [(each["state"], each["outcome"]) for each in told["outcomes"]] == [("refused", "attempts_exhausted")]
+
+
+def test_usage_that_comes_between_two_looks_is_never_taken_for_the_replays(month, monkeypatch):
+    fresh(month)
+    receive(month, sent("1", subject=UNKNOWN_SUBJECT))
+    month.bound.run(REPAIRED)
+    aggregate = rehearsal._run
+
+    def meanwhile(stage, name):
+        if name == "aggregate":
+            month.bound.run("""insert into aggregates (subscription_id, billing_period_id, metric_id,
+                contract_version_id, lot, grain_start, dimensions, quantity, events)
+              select u.id, p.id, 1, 1, 1, p.starts_at, 'another', 1, 1
+              from subscriptions u, billing_periods p where u.ref = 's-dl'""")
+        aggregate(stage, name)
+
+    monkeypatch.setattr(rehearsal, "_run", meanwhile)
+    receive(month, sent("2", subject="DL"))
+
+    with pytest.raises(ReplayBusy, match="came meanwhile"):
+        forecast(wanted(*open_ids(month)))
+
+
+def test_an_error_of_the_database_that_is_not_about_locks_is_not_hidden(month, monkeypatch):
+    fresh(month)
+    receive(month, sent("1", subject=UNKNOWN_SUBJECT))
+    monkeypatch.setattr(rehearsal, "LOCK_S_MAX", "no time")
+
+    with pytest.raises(DBAPIError):
+        forecast(wanted(*open_ids(month)))
 
 
 def test_a_dead_posting_is_named_with_its_document_and_moves_no_money(month):

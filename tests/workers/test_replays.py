@@ -2,7 +2,19 @@
 
 import pytest
 from line_bench import batch, event
-from replay_bench import REPAIRED, UNKNOWN_SOURCE, UNKNOWN_SUBJECT, carry_out, forecast, fresh, open_ids, plan, show, start, wanted
+from replay_bench import (
+    REPAIRED,
+    UNKNOWN_SOURCE,
+    UNKNOWN_SUBJECT,
+    carry_out,
+    forecast,
+    fresh,
+    open_ids,
+    plan,
+    show,
+    start,
+    wanted,
+)
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from domain.replays import ReplayOutOfOrder
@@ -10,14 +22,17 @@ from workers import replaying
 from workers.rehearsal import ReplayBusy
 from workers.store import replay_items, replays
 from workers.store.database import engine
-from workers.store.replay_selection import ReplayEmpty, ReplayTooLarge
+from workers.store.replay_selection import ReplayEmpty, ReplayTooLarge, Selection
+from workers.store.replays import Wanted
 
 
 @pytest.fixture
 def trouble(month):
     """Five events of a source that nobody knows, and three usages of a subject that nobody has mapped."""
     fresh(month)
-    month.receive(batch(*(event(f"e{n}", source=UNKNOWN_SOURCE) for n in range(5)), event("z", subject=UNKNOWN_SUBJECT)))
+    month.receive(
+        batch(*(event(f"e{n}", source=UNKNOWN_SOURCE) for n in range(5)), event("z", subject=UNKNOWN_SUBJECT))
+    )
     month.work("validate", "enrich", "aggregate")
     return month
 
@@ -53,9 +68,9 @@ def test_a_portion_is_released_only_when_the_one_before_it_is_through(trouble, p
     work(trouble)
     replaying.tick()
     assert (show(replay).done, show(replay).sent, show(replay).waiting) == (2, 2, 1)
-    assert trouble.bound.rows("select distinct lane from work where step = 'validate' and id > 1 and state = 'ready'") == [
-        ("replay",)
-    ]
+    assert trouble.bound.rows(
+        "select distinct lane from work where step = 'validate' and id > 1 and state = 'ready'"
+    ) == [("replay",)]
 
 
 def test_live_work_that_waits_goes_first(trouble, portions):
@@ -106,7 +121,8 @@ def test_what_is_cancelled_is_never_sent_and_stays_open(trouble, portions):
 
 
 @pytest.mark.parametrize(
-    ("acts", "act"), [(["start"], "start"), ([], "pause"), ([], "resume"), (["cancel"], "cancel"), (["start"], "resume")]
+    ("acts", "act"),
+    [(["start"], "start"), ([], "pause"), ([], "resume"), (["cancel"], "cancel"), (["start"], "resume")],
 )
 def test_an_act_that_does_not_fit_the_state_is_refused(trouble, acts, act):
     replay = plan(wanted(code="source_unknown"))
@@ -183,8 +199,8 @@ def test_two_replays_of_the_same_send_it_once(trouble):
 def test_what_was_resolved_meanwhile_is_skipped(trouble):
     trouble.bound.run(REPAIRED)
     replay = plan(wanted(code="subscription_not_found"))
-    trouble.bound.run("""update exceptions set state = 'resolved', closed_at = now(), closed_by = 'me', reason = 'elsewhere'
-      where code = 'subscription_not_found'""")
+    trouble.bound.run("""update exceptions set state = 'resolved', closed_at = now(), closed_by = 'me',
+      reason = 'elsewhere' where code = 'subscription_not_found'""")
 
     assert carry_out(trouble, replay).skipped == 3
 
@@ -230,8 +246,10 @@ def test_work_that_was_woken_elsewhere_is_skipped(trouble):
     ],
 )  # fmt: skip
 def test_a_filter_holds_what_fits_all_its_parts(trouble, filters, found):
+    asked = Wanted("replay", Selection(**filters), "ann", "a test")
+
     with engine().connect() as conn:
-        assert replays.show(conn, replays.plan(conn, wanted(**filters))).total == found
+        assert replays.show(conn, replays.plan(conn, asked)).total == found
 
 
 def test_usage_is_found_by_the_account_that_would_pay_now(trouble):
@@ -248,11 +266,12 @@ def test_more_than_a_replay_holds_is_refused(trouble, monkeypatch):
         replays.plan(conn, wanted(code="source_unknown"))
 
 
-def test_a_rehearsal_that_meets_a_lock_says_that_it_is_busy(trouble, monkeypatch):
+@pytest.mark.parametrize("limit", ["LOCK_S_MAX", "STATEMENT_S_MAX"])
+def test_a_rehearsal_that_meets_a_lock_says_that_it_is_busy(trouble, monkeypatch, limit):
     trouble.bound.run(REPAIRED)
-    monkeypatch.setattr("workers.rehearsal.LOCK_S_MAX", 0.1)
+    monkeypatch.setattr(f"workers.rehearsal.{limit}", 0.1)
     with trouble.bound.owner.begin() as other:
-        other.exec_driver_sql("select 1 from exceptions for update")
+        other.exec_driver_sql("select 1 from exceptions for no key update")
 
         with pytest.raises(ReplayBusy):
             forecast(wanted(*open_ids(trouble)))

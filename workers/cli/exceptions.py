@@ -12,7 +12,7 @@ from domain.codes import CODES
 from workers.cli import console, reach
 from workers.cli.console import AsJson, Failure, count
 from workers.cli.status import money_text
-from workers.store import backlog, places, worth
+from workers.store import backlog, places, replays, worth
 from workers.store.backlog import ExceptionRow
 from workers.store.database import snapshot
 
@@ -111,11 +111,15 @@ def show(exception: Annotated[int, typer.Argument(help="The exception's number."
             raise Failure(f"there is no exception {exception}", fix="list them with `tallyline exceptions list`")
         row = found[0]
         place = places.place_of(conn, row.receipt_id, row.position or 0) if row.receipt_id else None
+        edits = replays.edits_of(conn, exception)
     body = _body(place)
     if as_json:
-        console.print_json({**asdict(row), "body": body})
+        console.print_json({**asdict(row), "body": body, "edits": edits})
         return
     _print(row, body)
+    for each in edits:
+        about = f"edited by {each['person']} in replay {each['replay']} ({each['state']}): {each['reason']}"
+        console.out().print(console.plain(f"{about}\n{json.dumps(each['edited'], indent=2)}"))
 
 
 def _body(place: places.Place | None) -> object:

@@ -35,7 +35,7 @@ _FROM_PARKED = f"""
 """
 #: Held until the decision is written: nobody dismisses meanwhile what is about to be billed.
 _HOLD = """select id from exceptions
-  where state = 'open' and step = 'enrich' and id = any(cast(:exceptions as bigint[])) order by id for update"""
+  where state = 'open' and step = 'enrich' and id = any(cast(:exceptions as bigint[])) order by id for no key update"""
 #: A subject may be long; a key of work may not. `waits_key` below and `mapping_key` spell it alike.
 MAPPING_KEY = (
     """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""

@@ -47,7 +47,7 @@ class _Row:
 _TAKE = text("""
 select i.exception_id, i.sort, x.state, x.work_id, x.receipt_id, x.position, x.event_no, x.metric_id
 from replay_items i join exceptions x on x.id = i.exception_id
-where i.replay_id = :id and i.state = 'waiting' order by i.exception_id limit :rows for update
+where i.replay_id = :id and i.state = 'waiting' order by i.exception_id limit :rows for no key update
 """)
 _WRITE = text("""
 update replay_items i set state = t.state, portion = :portion, work_id = t.work_id, receipt_id = t.receipt_id,

@@ -196,7 +196,7 @@ def resolve(conn: Connection, replay: Replay) -> int:
     resolution = DECISIONS[replay.kind]
     closed = conn.execute(
         text("""with held as (select x.id from replay_items i join exceptions x on x.id = i.exception_id
-               where i.replay_id = :id and i.state = 'waiting' and x.state = 'open' order by x.id for update of x)
+               where i.replay_id = :id and i.state = 'waiting' and x.state = 'open' order by x.id for no key update of x)
              update exceptions x set state = 'dismissed', resolution = :resolution, closed_at = now(),
                closed_by = :person, reason = :reason from held h where x.id = h.id returning x.id"""),
         {"id": replay.id, "resolution": resolution, "person": replay.requested_by, "reason": replay.reason},
@@ -230,6 +230,17 @@ def at_risk(conn: Connection, replay_id: int) -> tuple[dict[str, Decimal], int]:
         {"id": replay_id},
     ).all()
     return {row.currency: row.money for row in found if row.money is not None}, sum(row.unknown for row in found)
+
+
+def edits_of(conn: Connection, exception_id: int) -> list[Mapping[str, Any]]:
+    """What the event of an exception was edited to, by whom and why, oldest first."""
+    found = conn.execute(
+        text("""select r.id as replay, r.state, r.edited, r.requested_by as person, r.reason
+             from replay_items i join replays r on r.id = i.replay_id
+             where i.exception_id = :id and r.kind = 'edit' order by r.id"""),
+        {"id": exception_id},
+    )
+    return [row._asdict() for row in found]
 
 
 def codes(conn: Connection, replay_id: int) -> dict[str, int]:
