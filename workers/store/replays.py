@@ -196,7 +196,8 @@ def resolve(conn: Connection, replay: Replay) -> int:
     resolution = DECISIONS[replay.kind]
     closed = conn.execute(
         text("""with held as (select x.id from replay_items i join exceptions x on x.id = i.exception_id
-               where i.replay_id = :id and i.state = 'waiting' and x.state = 'open' order by x.id for no key update of x)
+               where i.replay_id = :id and i.state = 'waiting' and x.state = 'open'
+               order by x.id for no key update of x)
              update exceptions x set state = 'dismissed', resolution = :resolution, closed_at = now(),
                closed_by = :person, reason = :reason from held h where x.id = h.id returning x.id"""),
         {"id": replay.id, "resolution": resolution, "person": replay.requested_by, "reason": replay.reason},
