@@ -22,6 +22,9 @@ envelope_invalid medium
 specversion_unsupported medium
     The event is of another version of CloudEvents than 1.0.
     Send specversion 1.0.
+sequence_invalid medium
+    The event's number in its source's series is not a text of 1 to 18 decimal digits, or not of the type Integer.
+    Send it as "42" with the sequencetype Integer or none, or send the event without a number.
 id_missing medium
     The event has no id.
     Give every event an id that stays the same when it is sent again.
@@ -101,6 +104,9 @@ OF_USAGE: Final = """
 source_unknown medium
     No source of this name is registered.
     Register the source, then replay.
+sequence_gap high
+    A source has numbered its events, and some of the numbers have not arrived.
+    Have the source send them; set sequence_start if its series starts later; dismiss the gap if they will never come.
 source_not_allowed high
     The broker user that sent the event may not claim its source.
     Allow the user for the source, or find out who sends.
@@ -139,7 +145,7 @@ contract_not_in_force medium
     Publish the version; the usage heals by itself.
 price_not_found high
     The contract version has no price for a metric that was used.
-    Publish a version with the price, then replay.
+    Add the price to the contract version; the work heals by itself.
 metric_not_found medium
     The meter is to be billed but no metric reads it.
     Publish the metric; the usage heals by itself.
@@ -179,10 +185,10 @@ allocation_impossible high
     Correct the weights or round the amount.
 tax_rate_not_found high
     No tax rate is in force for jurisdiction, category and tax point.
-    Publish the rate, then replay.
+    Publish the rate; the work heals by itself.
 tax_rate_ambiguous high
     Two tax rates are in force for jurisdiction, category and tax point.
-    End the older one, then replay.
+    End the older one; the work heals by itself.
 document_empty medium
     A document would have no lines.
     Nothing is to be billed; close the draft with that reason.

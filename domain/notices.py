@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from domain.audit import Head
 from domain.canonical import Json
 from domain.closing import Blocker, Stage
 from domain.documents import Document, as_shown
@@ -15,8 +16,9 @@ DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
+AUDIT_HEAD: Final = "tallyline.audit.head"
 #: All types that we send, as the AsyncAPI document lists them.
-TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, USAGE_REFUSED)
+TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, USAGE_REFUSED, AUDIT_HEAD)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,3 +101,8 @@ def usage_refused(refused: Refused, *, source: str | None, event_id: str | None)
         "event_id": event_id,
     }
     return Notice(USAGE_REFUSED, event_id or "unknown", particulars)
+
+
+def audit_head(head: Head) -> Notice:
+    """Where the audit log ends now; kept outside, it shows whether the log up to there was rewritten later."""
+    return Notice(AUDIT_HEAD, "audit", {"number": head.no, "hash": head.hash.hex()})

@@ -142,6 +142,8 @@ def _die_and_come_back(month, hand, flow):
     with month.engine.begin() as conn:
         replay = replays.plan(conn, Wanted("replay", Selection(code="poison"), "ann", "the worker is put right"))
         replays.control(conn, replay, "start")
+    for name in ("scheduler", "validate"):
+        month.fleet.kill(name)
     state = "select state from replays where id = :id"
     wait_until(lambda: month.value(state, id=replay) == "done", for_s=90, what="the replay is done")
     assert month.value("select count(*) from replay_items where state = 'done'") == dead

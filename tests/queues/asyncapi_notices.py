@@ -3,10 +3,18 @@
 from datetime import date
 from decimal import Decimal
 
+from domain.audit import Head
 from domain.closing import Facts, blockers
 from domain.documents import Document, Line
 from domain.money import Money
-from domain.notices import document_held, document_posted, run_blocked, run_stage_entered, usage_refused
+from domain.notices import (
+    audit_head,
+    document_held,
+    document_posted,
+    run_blocked,
+    run_stage_entered,
+    usage_refused,
+)
 from domain.periods import Days
 from domain.taxation import TaxEvidence
 from domain.validation import Refused
@@ -30,4 +38,5 @@ NOTICES = [
     run_stage_entered("1", legal_entity="berlin", period="2026-06", stage="frozen"),
     run_blocked("1", legal_entity="berlin", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
+    audit_head(Head(7, bytes(32))),
 ]

@@ -46,7 +46,7 @@ def state(month):
     tables = (
         "receipts", "receipt_counts", "event_keys", "usage_events", "batches", "attributions", "exclusions",
         "aggregates", "aggregate_values", "control_totals", "work", "exceptions", "notices", "replays", "replay_items",
-        "rated_usages", "invoices", "invoice_lines", "source_hours", "amendments",
+        "rated_usages", "invoices", "invoice_lines", "source_hours", "amendments", "exception_history",
     )  # fmt: skip
     return {
         name: month.bound.one(f"select md5(string_agg(t::text, '|' order by t::text)) from {name} t") for name in tables

@@ -4,6 +4,7 @@ import typer
 
 from workers.cli import (
     approve,
+    audit,
     close,
     demo,
     doctor,
@@ -48,4 +49,5 @@ app.add_typer(master.app, name="master")
 app.add_typer(sources.app, name="sources")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policies")
+app.add_typer(audit.app, name="audit")
 app.command()(doctor.doctor)

@@ -20,13 +20,13 @@ from workers.cli.bodies import bodies, texts
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.cli.demo_check import Figure
 from workers.cli.demo_watch import Watch
-from workers.cli.exceptions import causes_table
+from workers.cli.exceptions import groups_table
 from workers.cli.flights import DEMO, FLIGHTS
 from workers.cli.master import to_load
 from workers.cli.send import EVENTS_PER_BODY, LOCAL_USER, by_receipts, found_in, receipts_so_far
 from workers.embedded import run
 from workers.store import acting as names
-from workers.store import identity, people, worth
+from workers.store import exception_groups, identity, people
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 
@@ -103,8 +103,9 @@ def _close(watch: Watch, both: tuple[Acting, Acting]) -> None:
     pressed = [have_done_by_two(asker, decider, billing.to_press(period, Dates())) for period in wanted]
     runs = [int(each.carried.facts["run_id"]) for each in pressed]
     standings = [billing.at_rest(each) for each in runs]
+    reach.appraise()
     with snapshot() as conn:
-        watch.show(causes_table(worth.causes(conn)))
+        watch.show(groups_table(exception_groups.groups(conn)))
     for now in standings:
         for blocker in now.blockers:
             if blocker.code not in OVERRIDES:

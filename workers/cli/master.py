@@ -32,7 +32,8 @@ def load(
     """Load master data in one transaction, and decide again what was parked for want of it or moves because of it.
 
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
-    next number, a mapping by one that starts later; usage they cover moves to them. Errors name the file, line and
+    next number, a mapping by one that starts later; usage they cover moves to them. Only a price that a version lacks
+    may be added to it: what died for want of it runs again. Errors name the file, line and
     field, and nothing is loaded. Prices, mappings, meters, taxes and exclusion rules need a second person, unless the
     policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
     """

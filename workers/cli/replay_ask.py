@@ -36,7 +36,7 @@ Edit: TypeAlias = Callable[[], Mapping[str, Json]]
 
 Exceptions = Annotated[list[int] | None, typer.Argument(help="Numbers of exceptions.", metavar="EXCEPTION..")]
 Code = Annotated[str | None, typer.Option(help="All open exceptions of this code.")]
-Cause = Annotated[str | None, typer.Option(help="Only this cause within the code, such as 'mapping 1/UA'.")]
+Cause = Annotated[str | None, typer.Option(help="Only this cause within the code, such as mapping/1/UA.")]
 Account = Annotated[str | None, typer.Option(help="Only this account, as far as it is known now.")]
 Source = Annotated[str | None, typer.Option(help="Only events of this source.")]
 StepName = Annotated[str | None, typer.Option("--step", help="Only what this step refused.")]
@@ -106,6 +106,7 @@ class Ask:
 def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *, edit: Edit | None = None) -> None:
     """Tell what it would come to, then ask, then do it; ends the command if it waits for somebody else."""
     with reach.database():
+        reach.appraise()
         may_act = not ask.dry_run and (ask.yes or (is_terminal() and not ask.as_json))
         who = acting(ask.as_) if may_act else None
         wanted = Wanted(kind, selection, who.person if who else NOBODY, reason, edit() if edit else None)

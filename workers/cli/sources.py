@@ -11,7 +11,7 @@ from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from queues.settings import settings
 from queues.topology import QueueUnknown, Upstream
-from workers.cli import console, reach
+from workers.cli import console, gaps, reach
 from workers.cli.acting import As, Wish, have_done, permitted
 from workers.cli.console import AWAY, AsJson, Failure
 from workers.store.database import snapshot
@@ -19,7 +19,11 @@ from workers.store.database import snapshot
 #: Bytes of a generated password: 256 bits.
 PASSWORD_BYTES = 32
 
-app = typer.Typer(help="Show and add upstream systems and the broker users that may claim them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show and add upstream systems, the broker users that may claim them, and what of theirs never came.",
+    no_args_is_help=True,
+)
+app.command("gaps")(gaps.gaps)
 
 
 @app.command("list")

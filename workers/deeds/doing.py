@@ -11,7 +11,7 @@ from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.deeds.registry import deed_named
 from workers.step import publish
 from workers.store import acting as names
-from workers.store import approvals, people, policies
+from workers.store import approvals, audit, people, policies
 from workers.store.acting import Named
 from workers.store.approvals import Asked, NewRequest, Verdict
 from workers.store.database import engine
@@ -43,6 +43,7 @@ def submit(acting: Acting, deed_name: str, order: Order) -> Outcome:
     deed = deed_named(deed_name)
     with engine().begin() as conn:
         names.name(conn, Named(acting.person, order.reason, token_id=acting.token_id))
+        audit.hold(conn)  # before any row or the fence: whoever else acts does the same
         plan = planned(conn, deed, order)
         approval = needed(acting, plan.actions, effect=plan.effect, policies=policies.in_force(conn, plan.actions))
         if approval is not None:
@@ -132,6 +133,7 @@ def withdraw(acting: Acting, request_id: int) -> Asked:
 
 
 def _held(conn: Connection, request_id: int) -> Asked:
+    audit.hold(conn)
     asked = approvals.hold(conn, request_id)
     if asked is None:
         raise ApprovalClosed(f"there is no request {request_id}", request=request_id)

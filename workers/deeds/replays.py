@@ -7,11 +7,12 @@ from typing import Final, cast
 from sqlalchemy import Connection
 
 from domain.approvals import NO_MONEY, Effect
+from domain.canonical import Json
 from domain.codes import CODES
 from domain.replays import Control, after
 from workers import replaying
 from workers.deeds.deed import Carried, Deed, Order, Plan
-from workers.store import parked, replays
+from workers.store import audit, parked, replays
 from workers.store.replays import DECISIONS, Replay
 
 #: Codes that a summary names.
@@ -60,7 +61,15 @@ def _start(conn: Connection, order: Order) -> Carried:
     if replay.kind in DECISIONS:
         replays.resolve(conn, replay)
     replays.finish(conn)
+    _record(conn, f"replays.{replay.kind}", replay, was="planned")
     return Carried({"replay": replay.id, "state": replays.show(conn, replay.id).state})
+
+
+def _record(conn: Connection, action: str, replay: Replay, *, was: str) -> None:
+    """The numbers of single exceptions are kept with the replay, which is never changed; they may be many."""
+    filters = {name: value for name, value in replay.selection.items() if name != "ids"}
+    after: dict[str, Json] = {"state": replay.state, "exceptions": replay.total, "filters": filters}
+    audit.record(conn, action, f"replay/{replay.id}", before={"state": was}, after=after)
 
 
 def _plan_control(conn: Connection, order: Order) -> Plan:
@@ -71,7 +80,9 @@ def _plan_control(conn: Connection, order: Order) -> Plan:
 
 
 def _control(conn: Connection, order: Order) -> Carried:
-    replay = replays.control(conn, _replay_id(order), cast("Control", order.payload["act"]))
+    act, was = cast("Control", order.payload["act"]), replays.show(conn, _replay_id(order)).state
+    replay = replays.control(conn, _replay_id(order), act)
+    _record(conn, f"replays.{act}", replay, was=was)
     return Carried({"replay": replay.id, "state": replay.state})
 
 
@@ -86,6 +97,10 @@ def _plan_reopen(_conn: Connection, order: Order) -> Plan:
 
 def _reopen(conn: Connection, order: Order) -> Carried:
     waits = replays.reopen(conn, _exceptions(order), reason=order.reason)
+    for each in _exceptions(order):
+        audit.record(
+            conn, "exceptions.reopen", f"exception/{each}", before={"state": "dismissed"}, after={"state": "open"}
+        )
     return Carried({"reopened": len(_exceptions(order))}, parked.wake(conn, waits, correlation_id="reopened"))
 
 

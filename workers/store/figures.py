@@ -27,9 +27,10 @@ def events(conn: Connection) -> list[tuple[str, int]]:
 
 
 def refused(conn: Connection) -> list[tuple[str, int]]:
-    """(code, refusals) of validate, repeats counted."""
+    """(code, refusals) of validate, repeats counted; what never came was not refused."""
     found = conn.execute(
-        text("select code, sum(seen)::bigint from exceptions where step = 'validate' group by code order by code")
+        text("""select code, sum(seen)::bigint from exceptions
+             where step = 'validate' and code <> 'sequence_gap' group by code order by code""")
     )
     return [(row[0], row[1]) for row in found]
 
@@ -110,21 +111,18 @@ def unbilled(conn: Connection) -> list[EntityMoney]:
 
 
 _EXCEPTED = text("""
-select legal_entity_id, currency, sum(amount) from (
-  select i.legal_entity_id, i.currency, abs(i.gross) as amount from invoices i
-  where i.gross is not null and exists (select from work w where w.state = 'dead' and (
-    w.subject = 'invoice/' || i.id
-    or w.subject in (select 'erp_posting/' || p.id from erp_postings p where p.invoice_id = i.id)))
-  union all
-  select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
-  left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
-  where x.state = 'open' and x.money_at_risk is not null) t
-group by 1, 2 order by 1, 2
+select coalesce(x.legal_entity_id, y.legal_entity_id, '') as legal_entity_id, x.currency, sum(x.money_at_risk)
+from exceptions x
+left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
+where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_gap' group by 1, 2 order by 1, 2
 """)
 
 
 def excepted(conn: Connection) -> list[EntityMoney]:
-    """Money that waits for a person: documents that died on their way, and exceptions whose money is known."""
+    """Money that waits for a person: that of the open exceptions, as far as it is known.
+
+    What is estimated for usage that never came is not in it.
+    """
     return [EntityMoney(row[0], row[1], row[2]) for row in conn.execute(_EXCEPTED)]
 
 

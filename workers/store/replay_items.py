@@ -175,7 +175,7 @@ def usages(conn: Connection, replay_id: int, *, portion: int) -> list[int]:
 
 
 #: An event is told by the notice of its refusal or by its key; usage by its exception; work by itself.
-_SETTLE = text(f"""
+_ENDED = text(f"""
 with ended as materialized (
   select i.replay_id, i.exception_id, i.sort, w.state as work_state, w.outcome as work_outcome, x.state, x.reason,
     n.body -> 'data' ->> 'code' as refused,
@@ -195,15 +195,21 @@ told as (
       when reason in ('healed: billable', 'healed: excluded') then 'done'
       when state = 'open' or reason like 'healed: %' then 'refused' else 'skipped' end as state
   from ended)
-update replay_items i set state = t.state, outcome = t.outcome from told t
+select replay_id, exception_id, state, outcome from told
+""")
+_SETTLED = text("""
+update replay_items i set state = t.state, outcome = t.outcome
+from unnest(cast(:replays as bigint[]), cast(:exceptions as bigint[]), cast(:states as text[]), cast(:outcomes as text[]))
+  as t (replay_id, exception_id, state, outcome)
 where i.replay_id = t.replay_id and i.exception_id = t.exception_id
 """)
 
 
 def settle(conn: Connection, replay_id: int | None = None) -> None:
     """Tell of the items that are sent, of one replay or of all, what their work has come to, where it has ended."""
-    while conn.execute(_SETTLE, {"replay": replay_id, "rows": SETTLED_MAX}).rowcount == SETTLED_MAX:
-        continue
+    while found := conn.execute(_ENDED, {"replay": replay_id, "rows": SETTLED_MAX}).all():
+        columns = {"replays": "replay_id", "exceptions": "exception_id", "states": "state", "outcomes": "outcome"}
+        conn.execute(_SETTLED, {name: [getattr(row, field) for row in found] for name, field in columns.items()})
 
 
 _IS_BUSY = text("""

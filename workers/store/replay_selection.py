@@ -11,20 +11,6 @@ from domain.errors import Rejection
 
 #: Exceptions that one replay holds.
 ITEMS_MAX: Final = 100_000
-#: Why usage waits, as a text; open exceptions of one code and cause are put right together.
-CAUSE: Final = "coalesce(x.waits_kind || ' ' || x.waits_key, '')"
-#: Who pays for what an exception is about, as far as that is known now.
-_ACCOUNT: Final = """(select c.account_id from mappings g join subscriptions u on u.id = g.subscription_id
-    join contracts c on c.id = u.contract_id
-    where g.source_id = coalesce(x.source_id, (select s.id from sources s where s.name = x.source))
-      and g.subject = x.subject and g.superseded_at > now() and x.happened_at >= g.starts_at
-      and x.happened_at < g.ends_at
-  union all
-  select c.account_id from work w join subscriptions u on w.step = 'rate'
-      and w.subject like 'run/%/subscription/' || u.id join contracts c on c.id = u.contract_id where w.id = x.work_id
-  union all
-  select i.account_id from work w left join erp_postings p on w.subject = 'erp_posting/' || p.id
-    join invoices i on i.id = p.invoice_id or w.subject = 'invoice/' || i.id where w.id = x.work_id limit 1)"""
 _PERIOD: Final = """(exists (select from billing_periods b where b.id = x.billing_period_id
     and to_char(b.starts_on, 'YYYY-MM') = :period)
   or (x.billing_period_id is null and to_char(x.happened_at, 'YYYY-MM') = :period))"""
@@ -32,8 +18,8 @@ _PERIOD: Final = """(exists (select from billing_periods b where b.id = x.billin
 _WHERE: Final[Mapping[str, str]] = {
     "ids": "x.id = any(cast(:ids as bigint[]))",
     "code": "x.code = :code",
-    "cause": f"{CAUSE} = :cause",
-    "account": f"{_ACCOUNT} = :account",
+    "cause": "x.cause = :cause",
+    "account": "x.account_id = :account",
     "source": "coalesce(x.source, (select s.name from sources s where s.id = x.source_id)) = :source",
     "step": "x.step = :step",
     "kind": "x.code = any(cast(:codes as text[]))",

@@ -194,21 +194,27 @@ def outcomes(conn: Connection, replay_id: int) -> list[Mapping[str, Any]]:
 def resolve(conn: Connection, replay: Replay) -> int:
     """Dismiss or write off, at once, whatever of the replay is still open; how many exceptions."""
     resolution = DECISIONS[replay.kind]
-    closed = conn.execute(
-        text("""with held as (select x.id from replay_items i join exceptions x on x.id = i.exception_id
-               where i.replay_id = :id and i.state = 'waiting' and x.state = 'open'
-               order by x.id for no key update of x)
-             update exceptions x set state = 'dismissed', resolution = :resolution, closed_at = now(),
-               closed_by = :person, reason = :reason from held h where x.id = h.id returning x.id"""),
-        {"id": replay.id, "resolution": resolution, "person": replay.requested_by, "reason": replay.reason},
-    ).all()
+    # In two statements: the planner knows no sizes of what one has just found, and would join every row with every row.
+    held = list(
+        conn.execute(
+            text("""select x.id from replay_items i join exceptions x on x.id = i.exception_id
+                 where i.replay_id = :id and i.state = 'waiting' and x.state = 'open'
+                 order by x.id for no key update of x"""),
+            {"id": replay.id},
+        ).scalars()
+    )
+    conn.execute(
+        text("""update exceptions set state = 'dismissed', resolution = :resolution, closed_at = now(),
+               closed_by = :person, reason = :reason where id = any(cast(:ids as bigint[]))"""),
+        {"ids": held, "resolution": resolution, "person": replay.requested_by, "reason": replay.reason},
+    )
     conn.execute(
         text("""update replay_items i set state = case when x.resolution is null then 'skipped' else 'done' end,
                outcome = coalesce(x.resolution, 'it is ' || x.state)
              from exceptions x where x.id = i.exception_id and i.replay_id = :id and i.state = 'waiting'"""),
         {"id": replay.id},
     )
-    return len(closed)
+    return len(held)
 
 
 def next_in_turn(conn: Connection) -> int | None:

@@ -29,11 +29,17 @@ def with_token(two, monkeypatch):
     return run
 
 
+@pytest.fixture
+def nobody(operator):
+    """A database in which nobody is registered."""
+    operator.run("truncate people, person_roles, api_tokens cascade")
+
+
 def made(two, *words):
     return two.json("people", "token", *words)["token"]
 
 
-def test_the_user_of_this_machine_is_registered_the_first_time_and_may_do_everything(operator):
+def test_the_user_of_this_machine_is_registered_the_first_time_and_may_do_everything(operator, nobody):
     assert operator("people", "add", "bob", "--role", "viewer").code == 0
 
     people = {each["id"]: each["roles"] for each in operator.json("people", "list")}
@@ -167,7 +173,7 @@ def test_a_token_file_is_read(two, monkeypatch, tmp_path):
     assert (refused.code, "cannot be read" in refused.err) == (2, True)
 
 
-def test_a_fleet_has_to_know_who_acts(operator, monkeypatch):
+def test_a_fleet_has_to_know_who_acts(operator, nobody, monkeypatch):
     monkeypatch.setenv("TALLYLINE_MODE", "fleet")
     forget()
 

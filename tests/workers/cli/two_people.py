@@ -15,6 +15,7 @@ POLICIES = re.findall(r"insert into approval_policies.*?;", _SQL.read_text(), re
 def begin(operator: Operator) -> None:
     """Put the first policies in force, and register a person for each role, called by it."""
     operator.run("delete from approval_policies")
+    operator.run("truncate people, person_roles, api_tokens restart identity cascade")
     for statement in POLICIES:
         with operator.owner.begin() as conn:
             conn.exec_driver_sql(statement)
