@@ -21,7 +21,7 @@ from queues import metrics
 from queues.metrics import Gauge
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import closing, gaps, sweeper, ticks
+from workers import closing, gaps, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
 from workers.store.database import DatabaseUrlMissing
@@ -49,6 +49,7 @@ TICKS: dict[str, Tick] = {
     "show dead rows": Tick(sweeper.show_dead, every_s=5),
     "hide resolved rows": Tick(sweeper.hide_resolved, every_s=10),
     "press on billing runs": Tick(closing.tick, every_s=1),
+    "release replays": Tick(replaying.tick, every_s=1),
     "heal dead work": Tick(ticks.heal_dead, every_s=10),
     "appraise exceptions": Tick(ticks.appraise, every_s=3),
     "look for gaps": Tick(gaps.tick, every_s=5),

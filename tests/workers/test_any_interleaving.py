@@ -171,7 +171,9 @@ class World:
             return
         number, code = found[drawn % len(found)]
         if code != "conflicting_duplicate":
-            self.submit(Wanted("replay", Selection(ids=[number]) if drawn % 2 else Selection(code=code), "ann", "again"))
+            self.submit(
+                Wanted("replay", Selection(ids=[number]) if drawn % 2 else Selection(code=code), "ann", "again")
+            )
 
     def edit(self, drawn: int) -> None:
         """Ann names the aircraft of an event that lacked it."""
