@@ -6,7 +6,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from queues.settings import settings
-from workers.cli.checks import Check, clock, names, noted
+from workers.cli.away import partner_checks
+from workers.cli.checks import Check, clock, meanwhile, names, noted
 from workers.store.database import engine, schema_revisions
 
 #: A question, what a row in its answer means, how bad that is, and what to do. Each row is one name.
@@ -68,7 +69,7 @@ def database_checks() -> list[Check]:
     """All checks of the database; the first that fails to reach it is the last."""
     checks: list[Check] = []
     fix = "check TALLYLINE_DATABASE_URL, that the server runs, and that the user is a member of tallyline_app"
-    with noted(checks, "database", (DBAPIError,), fix=fix):
+    with noted(checks, "database", (DBAPIError,), fix=meanwhile("postgresql", fix)):
         checks.append(_schema())
         if checks[-1].state == "wrong":
             return checks
@@ -78,6 +79,7 @@ def database_checks() -> list[Check]:
                 clock("clock of the database", lambda: conn.execute(text("select clock_timestamp()")).scalar_one())
             )
             checks.append(_dead_rows(conn))
+            checks += partner_checks(conn)
             checks += _master_data(conn)
     return checks
 

@@ -42,6 +42,15 @@ def open_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
     return [(row[0], row[1], row[2]) for row in found]
 
 
+def exception_ages(conn: Connection) -> list[tuple[str, str, float]]:
+    """(step, code, seconds) since the oldest exception that is still open was opened."""
+    found = conn.execute(
+        text("""select step, code, extract(epoch from now() - min(opened_at))::float8 from exceptions
+             where state = 'open' group by step, code order by 1, 2""")
+    )
+    return [(row[0], row[1], row[2]) for row in found]
+
+
 def lags(conn: Connection) -> list[tuple[str, float]]:
     """(step, seconds) since the oldest work that is still owed was inserted."""
     found = conn.execute(

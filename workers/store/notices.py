@@ -11,8 +11,9 @@ from sqlalchemy import Connection, text
 from domain import validation
 from domain.canonical import Json
 from domain.notices import Notice, usage_refused
+from queues import work
 from queues.topology import NOTICES_EXCHANGE, refusal_key
-from queues.work import Ready
+from queues.work import Hintable, NewWork, Ready
 
 if TYPE_CHECKING:
     from workers.sift import Refused
@@ -32,10 +33,24 @@ on conflict (key) do nothing
 
 def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
     """Owe the notice on the exchange `tallyline`, once for each key, and `notify` with it."""
-    event = notice.to_event(id=key, source=SOURCE, at=unit.now)
-    values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
-    unit.conn.execute(_INSERT, {**values, "bodies": [_encode(event).decode()]})
+    _write(unit.conn, notice, key=key, at=unit.now)
     unit.then(cause, "notify", f"notices/{key}", lane="live")
+
+
+def owe_alone(conn: Connection, notice: Notice, *, key: str, at: datetime, correlation_id: str) -> list[Hintable]:
+    """Owe a notice that no step causes, once for each key; what to hint after the commit."""
+    _write(conn, notice, key=key, at=at)
+    return work.insert(conn, [NewWork("notify", f"notices/{key}", correlation_id=correlation_id)])
+
+
+def event_of(notice: Notice, *, key: str, at: datetime) -> bytes:
+    """The CloudEvent of a notice, as it is written and sent."""
+    return _encode(notice.to_event(id=key, source=SOURCE, at=at))
+
+
+def _write(conn: Connection, notice: Notice, *, key: str, at: datetime) -> None:
+    values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
+    conn.execute(_INSERT, {**values, "bodies": [event_of(notice, key=key, at=at).decode()]})
 
 
 @dataclass(frozen=True, slots=True)
