@@ -61,6 +61,11 @@ class Row:
         assert sorted((*self.goes_on, *self.waits)) == sorted(PARTS), f"{self.dependency}: a part goes on or waits"
 
     @property
+    def title(self) -> str:
+        """The name as a sentence begins with it."""
+        return self.name[:1].upper() + self.name[1:]
+
+    @property
     def tiers(self) -> tuple[Tier, ...]:
         """What waits, in the order in which it drains."""
         if not self.waits:

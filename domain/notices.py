@@ -108,7 +108,7 @@ def dependency_away(outage: Outage) -> Notice:
         "since": outage.since.isoformat(),
         "goes_on": list(row.goes_on),
         "waits": list(row.waits),
-        "sentence": f"{row.name} is away. {row.waits_where}",
+        "sentence": f"{row.title} is away. {row.waits_where}",
     }
     return Notice(DEPENDENCY_AWAY, outage.label, particulars)
 
@@ -121,7 +121,7 @@ def dependency_back(outage: Outage, *, until: datetime) -> Notice:
         "name": outage.name,
         "since": outage.since.isoformat(),
         "until": until.isoformat(),
-        "sentence": f"{row.name} is back. {row.drains}",
+        "sentence": f"{row.title} is back. {row.drains}",
     }
     return Notice(DEPENDENCY_BACK, outage.label, particulars)
 

@@ -52,6 +52,6 @@ def test_operations_are_told_what_waits_and_then_how_it_drains():
 
     assert (away.type, away.subject) == ("tallyline.dependency.away", "erp.books")
     assert away.particulars["waits"] == ["post"]
-    assert str(away.particulars["sentence"]).startswith("an ERP is away. Postings of this connection alone.")
+    assert str(away.particulars["sentence"]).startswith("An ERP is away. Postings of this connection alone.")
     assert (back.type, back.particulars["until"]) == ("tallyline.dependency.back", "2026-03-01T13:00:00+00:00")
     assert back.particulars["since"] == away.particulars["since"] == "2026-03-01T12:00:00+00:00"

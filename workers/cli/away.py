@@ -13,6 +13,7 @@ from workers.store import outages
 from workers.unit import database_now
 from workers.watch import answers
 
+_SHORT = {"erp": "ERP", "tax_engine": "tax engine"}
 _ASK = "ask whoever runs it; nothing needs to be repeated by hand"
 
 
@@ -68,7 +69,7 @@ def sentry_checks() -> Iterator[Check]:
 
 
 def _label(each: Away) -> str:
-    return f"{BY_DEPENDENCY[each.dependency].name} {each.name}".strip()
+    return f"{_SHORT.get(each.dependency, BY_DEPENDENCY[each.dependency].name)} {each.name}".strip()
 
 
 def _since(each: Away) -> str:
