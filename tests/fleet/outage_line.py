@@ -14,6 +14,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import month as oracle
 import pika
@@ -185,14 +186,14 @@ class OutageLine:
         lines = (json.loads(line) for line in self._lines("scheduler") if '"dependency ' in line)
         return Counter(line["event"] for line in lines if line["dependency"] == dependency)
 
-    def repeated(self, since: datetime) -> dict[tuple[str, str], int]:
-        """What any process has warned of more than three times since then, by process and sentence."""
-        found: Counter[tuple[str, str]] = Counter()
+    def repeated(self, since: datetime) -> dict[tuple[str, ...], int]:
+        """What any process has warned of more than three times since then, by process, logger and sentence."""
+        found: Counter[tuple[str, ...]] = Counter()
         for process in self.month.fleet.processes:
             for line in map(json.loads, self._lines(process)):
                 is_new = datetime.fromisoformat(line["timestamp"]) >= since
                 if is_new and line["level"] in ("warning", "error", "critical"):
-                    found[process, re.sub(r"\d+", "N", line["event"])] += 1
+                    found[process, line["logger"], re.sub(r"\d+", "N", line["event"])] += 1
         return {key: times for key, times in found.items() if times > 3}
 
     def notices(self, label: str) -> list[tuple[str, str]]:
@@ -208,30 +209,56 @@ class OutageLine:
             {(each["type"].rpartition(".")[2], each["id"]) for each in self.heard if each["subject"] == label}
         )
 
-    def cli(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command of the operator."""
-        return subprocess.run(
-            [sys.executable, "-m", "workers", *words], env=self.environment, cwd=ROOT, capture_output=True, text=True,
-            timeout=90, check=False,
-        )  # fmt: skip
+    def cli(self, *commands: str) -> list[tuple[int, str, str]]:
+        """Commands of the operator, at the same time: how each ended, and what it printed."""
+        started = [
+            subprocess.Popen(
+                [sys.executable, "-m", "workers", command, "--json"], env=self.environment, cwd=ROOT, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            )
+            for command in commands
+        ]  # fmt: skip
+        said = [each.communicate(timeout=90) for each in started]
+        return [(each.returncode, *words) for each, words in zip(started, said, strict=True)]
 
     def assert_shown(self, row: Row, *, check: str, name: str = "") -> None:
         """`status` and `doctor` name what is away, and what waits for it; nobody shows a secret."""
-        status = self.cli("status", "--json")
-        doctor = self.cli("doctor", "--json")
+        (code, status, error), (_, doctor, _) = told = self.cli("status", "doctor")
         if row.dependency == "postgresql":
-            assert status.returncode == 3
-            assert "the database does not answer" in status.stderr
+            assert (code, "the database does not answer" in error) == (3, True), error
         else:
-            (away,) = [each for each in json.loads(status.stdout)["away"] if each["dependency"] == row.dependency]
-            assert (away["name"], away["sentence"]) == (name, row.waits_where)
-            assert set(away["waits"]) <= set(row.waits)
-        (found,) = [each for each in json.loads(doctor.stdout) if each["name"] == check]
-        assert found["state"] != "ok"
-        assert row.waits_where in found["fix"]
-        for said in (status.stdout, status.stderr, doctor.stdout, doctor.stderr):
-            assert PASSWORD not in said
-            assert "publickey" not in said
+            (away,) = [each for each in json.loads(status)["away"] if each["dependency"] == row.dependency]
+            assert (away["name"], away["sentence"]) == (name, row.waits_where), away
+            assert set(away["waits"]) <= set(row.waits), away
+        (found,) = [each for each in json.loads(doctor) if each["name"] == check]
+        assert found["state"] != "ok", found
+        assert row.waits_where in found["fix"], found
+        assert not [secret for secret in (PASSWORD, "publickey", *self.secrets) if secret in str(told)]
+
+    @contextmanager
+    def tax_engine_is_away(self) -> Iterator[None]:
+        """The tax engine answers nobody meanwhile."""
+        self.tax_engine_away.touch()
+        yield
+        self.tax_engine_away.unlink()
+
+    @contextmanager
+    def erp_is_away(self, connection: str) -> Iterator[None]:
+        """A file lies where the folder of that ledger was."""
+        folder = self.month.home / "ledgers" / connection
+        kept = folder.with_name("unplugged")
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.rename(kept)
+        folder.write_text("no folder")
+        yield
+        folder.unlink()
+        kept.rename(folder)
+
+    @property
+    def secrets(self) -> list[str]:
+        """The passwords in the addresses of the fleet."""
+        urls = [url for name, url in self.environment.items() if name.endswith("_URL")]
+        return [word for url in urls if (word := urlsplit(url).password)]
 
     @contextmanager
     def told(self, row: Row, *, name: str = "") -> Iterator[None]:
@@ -243,10 +270,11 @@ class OutageLine:
         wait_until(lambda: len(self.notices(label)) >= len(before) + 2, for_s=60, what=f"{label} is told")
         new = sorted(set(self.notices(label)) - set(before))
         assert [kind for kind, _ in new] == ["away", "back"], new
-        assert new[0][1].rpartition("/")[0] == new[1][1].rpartition("/")[0]
+        assert new[0][1].rpartition("/")[0] == new[1][1].rpartition("/")[0], new
         if not name and row.dependency != "tax_engine":  # partners are seen by the steps that call them
-            assert self.said(row.dependency) - said == {"dependency away": 1, "dependency back": 1}
-        assert self.repeated(began_at) == {}
+            news = self.said(row.dependency) - said
+            assert news == {"dependency away": 1, "dependency back": 1}, news
+        assert not (again := self.repeated(began_at)), again
 
     def wait_until_away(self, row: Row, *, name: str = "") -> None:
         """Wait until the metric says so."""

@@ -129,20 +129,19 @@ def test_with_the_tax_engine_away_drafts_wait_and_taxed_documents_are_posted(lin
     line.request(5, ELBE)
     line.wait_for("drafted", 5, ELBE)
     with line.told(row):
-        line.tax_engine_away.touch()
-        before = line.progress()
-        line.send(calls_of(5, PONY))
-        line.aggregated(5, PONY)
-        line.request(5, PONY)
-        line.wait_until_away(row)
-        line.approve(5, ELBE)
-        line.wait_for("closed", 5, ELBE)
-        wait_until(lambda: line.moved_since(before) == set(row.goes_on), what="all but tax has gone on")
-        drafts = line.month.rows("select attempts, outcome from work where step = 'tax' and state = 'ready'")
-        assert {*drafts} == {(0, "tax_engine_away")}
-        line.assert_shown(row, check="tax engine")
-        assert line.moved_since(before) == set(row.goes_on)
-        line.tax_engine_away.unlink()
+        with line.tax_engine_is_away():
+            before = line.progress()
+            line.send(calls_of(5, PONY))
+            line.aggregated(5, PONY)
+            line.request(5, PONY)
+            line.wait_until_away(row)
+            line.approve(5, ELBE)
+            line.wait_for("closed", 5, ELBE)
+            wait_until(lambda: line.moved_since(before) == set(row.goes_on), what="all but tax has gone on")
+            drafts = line.month.rows("select attempts, outcome from work where step = 'tax' and state = 'ready'")
+            assert {*drafts} == {(0, "tax_engine_away")}
+            line.assert_shown(row, check="tax engine")
+            assert line.moved_since(before) == set(row.goes_on)
         line.wait_for("drafted", 5, PONY)
     line.approve(5, PONY)
     line.wait_for("closed", 5, PONY)
@@ -150,35 +149,28 @@ def test_with_the_tax_engine_away_drafts_wait_and_taxed_documents_are_posted(lin
 
 
 def test_with_one_erp_away_its_postings_wait_and_the_other_erp_goes_on(line):
-    row, books = row_of("erp"), line.month.home / "ledgers" / "books-pony"
+    row = row_of("erp")
     line.send(calls_of(6, PONY) + calls_of(6, ELBE))
     with line.told(row, name="books-pony"):
-        kept = books.with_name("unplugged")
-        if books.exists():
-            books.rename(kept)
-        books.parent.mkdir(exist_ok=True)
-        books.write_text("no folder")
-        before = line.progress("books-pony")
-        line.send(calls_of(8, ELBE))
-        line.aggregated(6, *BOTH)
-        line.request(6, *BOTH)
-        line.wait_for("drafted", 6, *BOTH)
-        line.approve(6, *BOTH)
-        line.wait_until_away(row, name="books-pony")
-        line.wait_for("closed", 6, ELBE)
-        line.aggregated(8, ELBE)
-        waiting = line.month.rows(
-            "select connection_id, attempts, outcome from work where step = 'post' and state = 'ready'"
-        )
-        assert {(each[0], each[1]) for each in waiting} == {("books-pony", 0)}
-        assert "erp_away" in {each[2] for each in waiting}
-        line.assert_shown(row, check="ERP books-pony", name="books-pony")
-        assert line.is_up("erp", "books-elbe")
-        assert line.moved_since(before, "books-pony") == set(row.goes_on)
-        assert line.stage(6, PONY) == "approved"
-        books.unlink()
-        if kept.exists():
-            kept.rename(books)
+        with line.erp_is_away("books-pony"):
+            before = line.progress("books-pony")
+            line.send(calls_of(8, ELBE))
+            line.aggregated(6, *BOTH)
+            line.request(6, *BOTH)
+            line.wait_for("drafted", 6, *BOTH)
+            line.approve(6, *BOTH)
+            line.wait_until_away(row, name="books-pony")
+            line.wait_for("closed", 6, ELBE)
+            line.aggregated(8, ELBE)
+            line.assert_shown(row, check="ERP books-pony", name="books-pony")
+            waiting = line.month.rows(
+                "select connection_id, attempts, outcome from work where step = 'post' and state = 'ready'"
+            )
+            assert {(each[0], each[1]) for each in waiting} == {("books-pony", 0)}
+            assert "erp_away" in {each[2] for each in waiting}
+            assert line.is_up("erp", "books-elbe")
+            assert line.moved_since(before, "books-pony") == set(row.goes_on)
+            assert line.stage(6, PONY) == "approved"
         line.wait_for("closed", 6, PONY)
     line.assert_billed(6, *BOTH)
 
