@@ -137,7 +137,6 @@ def start_sentry(chosen: Settings) -> None:
         integrations=[DramatiqIntegration()],
         max_request_body_size="never",
         include_local_variables=False,
-        send_default_pii=False,
         before_send=scrub,
         before_breadcrumb=scrub_crumb,
         shutdown_timeout=SENTRY_EXIT_S_MAX,

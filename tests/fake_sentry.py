@@ -70,16 +70,20 @@ class FakeSentry:
     def away(self) -> Iterator[None]:
         """Nobody listens on the port meanwhile."""
         self.close()
-        yield
-        self._server = self._listening(self.port)
+        try:
+            yield
+        finally:
+            self._server = self._listening(self.port)
 
     @contextmanager
     def silent(self) -> Iterator[None]:
         """The port takes connections and never answers meanwhile."""
         self.close()
-        with socket.create_server(("127.0.0.1", self.port), backlog=128):
-            yield
-        self._server = self._listening(self.port)
+        try:
+            with socket.create_server(("127.0.0.1", self.port), backlog=128):
+                yield
+        finally:
+            self._server = self._listening(self.port)
 
     def _listening(self, port: int) -> _Server:
         server = _Server(("127.0.0.1", port), _Answers)

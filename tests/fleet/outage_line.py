@@ -239,8 +239,10 @@ class OutageLine:
     def tax_engine_is_away(self) -> Iterator[None]:
         """The tax engine answers nobody meanwhile."""
         self.tax_engine_away.touch()
-        yield
-        self.tax_engine_away.unlink()
+        try:
+            yield
+        finally:
+            self.tax_engine_away.unlink()
 
     @contextmanager
     def erp_is_away(self, connection: str) -> Iterator[None]:
@@ -250,9 +252,11 @@ class OutageLine:
         folder.mkdir(parents=True, exist_ok=True)
         folder.rename(kept)
         folder.write_text("no folder")
-        yield
-        folder.unlink()
-        kept.rename(folder)
+        try:
+            yield
+        finally:
+            folder.unlink()
+            kept.rename(folder)
 
     @property
     def secrets(self) -> list[str]:

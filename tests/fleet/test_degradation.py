@@ -74,9 +74,12 @@ def test_with_rabbitmq_away_people_go_on_and_all_work_waits_in_postgresql(line):
         flow.finish()
     assert starts == {name: process.starts for name, process in line.month.fleet.processes.items()}
 
-    line.wait_for("drafted", 2, PONY)
-    line.approve(2, PONY)
-    bill(line, 1, *BOTH)
+    line.aggregated(1, *BOTH)
+    line.request(1, *BOTH)
+    for month_no, companies in ((2, (PONY,)), (1, BOTH)):
+        line.wait_for("drafted", month_no, *companies)
+        line.approve(month_no, *companies)
+    line.wait_for("closed", 1, *BOTH)
     line.wait_for("closed", 2, PONY)
     line.assert_billed(1, *BOTH)
     line.assert_billed(2, PONY)

@@ -124,13 +124,13 @@ class LedgerFile:
             return Busy(retry_after_s=DISK_REST_S, sentence=f"nothing was written: {error}")
 
     def read_back(self, ref: str) -> ReadBack:
-        """What the file says now. Raises `ErpUnreadable`, also if it is gone, and `ErpAway` if the folder is."""
+        """What the file says now. Raises `ErpUnreadable`, also if it is gone, and `ErpAway` if the disk is."""
         try:
             return read_document((self.folder / ref).read_text("ascii"), ref=ref)
-        except (OSError, UnicodeError) as error:
-            if isinstance(error, OSError) and not self.folder.is_dir():
-                raise _away(error) from error
+        except (FileNotFoundError, UnicodeError) as error:
             raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
+        except OSError as error:
+            raise _away(error) from error
 
     def _post(self, document: ErpDocument) -> Outcome:
         """The part that holds the lock."""
