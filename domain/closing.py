@@ -82,7 +82,7 @@ CONDITIONS: Final = (
     Condition("approved", "approval_missing"),
     Condition("posted", "postings_unconfirmed"),
     Condition("reconciled", "posting_differs"),
-    Condition("reconciled", "control_totals_differ"),
+    Condition("reconciled", "control_totals_differ", is_overridable=True),
     Condition("closed", "usage_does_not_add_up"),
     Condition("closed", "usage_in_flight"),
 )

@@ -22,6 +22,9 @@ envelope_invalid medium
 specversion_unsupported medium
     The event is of another version of CloudEvents than 1.0.
     Send specversion 1.0.
+sequence_invalid medium
+    The event's number in its source's series is not a text of 1 to 18 decimal digits, or not of the type Integer.
+    Send it as "42" with the sequencetype Integer or none, or send the event without a number.
 id_missing medium
     The event has no id.
     Give every event an id that stays the same when it is sent again.
@@ -101,6 +104,9 @@ OF_USAGE: Final = """
 source_unknown medium
     No source of this name is registered.
     Register the source, then replay.
+sequence_gap high
+    A source has numbered its events, and some of the numbers have not arrived.
+    Have the source send them; set sequence_start if its series starts later; dismiss the gap if they will never come.
 source_not_allowed high
     The broker user that sent the event may not claim its source.
     Allow the user for the source, or find out who sends.
@@ -139,7 +145,7 @@ contract_not_in_force medium
     Publish the version; the usage heals by itself.
 price_not_found high
     The contract version has no price for a metric that was used.
-    Publish a version with the price, then replay.
+    Add the price to the contract version; the work heals by itself.
 metric_not_found medium
     The meter is to be billed but no metric reads it.
     Publish the metric; the usage heals by itself.
@@ -179,10 +185,10 @@ allocation_impossible high
     Correct the weights or round the amount.
 tax_rate_not_found high
     No tax rate is in force for jurisdiction, category and tax point.
-    Publish the rate, then replay.
+    Publish the rate; the work heals by itself.
 tax_rate_ambiguous high
     Two tax rates are in force for jurisdiction, category and tax point.
-    End the older one, then replay.
+    End the older one; the work heals by itself.
 document_empty medium
     A document would have no lines.
     Nothing is to be billed; close the draft with that reason.
@@ -258,4 +264,32 @@ posting_differs high
 control_totals_differ high
     The totals of two hops do not agree.
     Follow the source, metric and hour that are named.
+"""
+
+#: What stands between a person and an act.
+OF_AUTHORITY: Final = """
+not_permitted medium
+    The person's roles, or the scopes of the token, do not allow the action.
+    Ask somebody who has the role, or have it given to you.
+person_unknown medium
+    Nobody of that name is registered, or the person is disabled.
+    Name a registered person, or register this one: `tallyline people add`.
+token_invalid high
+    The token is not one of ours, is revoked, or has expired.
+    Have a new one made: `tallyline people token`.
+policy_missing high
+    No policy says whether the act needs a second person, so it does not happen.
+    Publish a policy for the action: `tallyline policies set`.
+policy_invalid medium
+    A policy names a limit without needing one, or needs one and names none.
+    Correct what is named.
+approval_forbidden high
+    Who decides a request is who asked for it, or has not the role that its policy names.
+    Have somebody else with that role decide.
+approval_closed medium
+    The request is decided, withdrawn or expired.
+    Ask for it again.
+approval_stale medium
+    What was asked for would move more money now, or is no longer possible.
+    Look at what changed, and ask for it again.
 """

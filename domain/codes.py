@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
+from domain.code_table import OF_AUTHORITY, OF_MONEY, OF_USAGE, TECHNICAL
 
 #: Technical: the machinery or a producer's software is at fault. Business: master data or a decision is missing.
 Kind = Literal["technical", "business"]
@@ -40,7 +40,12 @@ def _parsed(kind: Kind, table: str) -> Iterator[Code]:
 CODES: Final[Mapping[str, Code]] = MappingProxyType(
     {
         code.name: code
-        for code in (*_parsed("technical", TECHNICAL), *_parsed("business", OF_USAGE), *_parsed("business", OF_MONEY))
+        for code in (
+            *_parsed("technical", TECHNICAL),
+            *_parsed("business", OF_USAGE),
+            *_parsed("business", OF_MONEY),
+            *_parsed("business", OF_AUTHORITY),
+        )
     }
 )
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from domain.audit import Head
 from domain.canonical import Json
 from domain.closing import Blocker, Stage
 from domain.degradation import BY_DEPENDENCY, Outage
@@ -18,6 +19,7 @@ RUN_BLOCKED: Final = "tallyline.run.blocked"
 DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
+AUDIT_HEAD: Final = "tallyline.audit.head"
 #: All types that we send, as the AsyncAPI document lists them.
 TYPES: Final = (
     DOCUMENT_POSTED,
@@ -27,6 +29,7 @@ TYPES: Final = (
     DEPENDENCY_AWAY,
     DEPENDENCY_BACK,
     USAGE_REFUSED,
+    AUDIT_HEAD,
 )
 
 
@@ -137,3 +140,8 @@ def usage_refused(refused: Refused, *, source: str | None, event_id: str | None)
         "event_id": event_id,
     }
     return Notice(USAGE_REFUSED, event_id or "unknown", particulars)
+
+
+def audit_head(head: Head) -> Notice:
+    """Where the audit log ends now; kept outside, it shows whether the log up to there was rewritten later."""
+    return Notice(AUDIT_HEAD, "audit", {"number": head.no, "hash": head.hash.hex()})

@@ -17,11 +17,16 @@ from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from queues.topology import Upstream, dead_queue_name, queue_name
 from workers.cli import flights
+from workers.cli.console import AWAITS
 
 ROOT = Path(__file__).resolve().parent.parent
 MASTER = ROOT / "infra" / "demo" / "master.yaml"
 #: The address by which the upstream system of the demo sends: a user that may write to `usage` and nothing else.
 UPSTREAM_VARIABLE = "TALLYLINE_UPSTREAM_URL"
+#: By whom commands in other terminals are given, and the token of who grants what they ask for.
+TOKEN_VARIABLE = "TALLYLINE_TOKEN"  # noqa: S105 -- the name of a variable
+APPROVER_VARIABLE = "TALLYLINE_APPROVER_TOKEN"
+PEOPLE = {"finance": ("operator", "finance"), "approver": ("approver",)}
 #: By the master data this user may claim the airports as its sources.
 UPSTREAM_USER = "demo"
 EVENTS = 50
@@ -47,6 +52,9 @@ WORDS = """
        tallyline status       what came in, what is billed, due and in exception
        TALLYLINE_AMQP_URL=${variable} tallyline send infra/demo/flights-2013-01.csv.gz
 
+     There you act as `finance`. Who grants what that one asks for is somebody else:
+       TALLYLINE_TOKEN=${approver} tallyline approve
+
   Ctrl-C ends the processes, the servers and their data.
 """
 
@@ -62,18 +70,38 @@ GREETING = """
 """
 
 
-def set_the_stage(environment: Mapping[str, str]) -> str:
-    """Load the demo's master data, and send events as its upstream; the address by which that upstream sends.
+def set_the_stage(environment: Mapping[str, str]) -> dict[str, str]:
+    """Register people, publish the demo's master data, and send events as its upstream.
 
+    Returns what other terminals need: the address by which the upstream sends, and the tokens of the people.
     Raises `subprocess.CalledProcessError` when a command fails; it has said why.
     """
-    _tallyline(environment, "master", "load", str(MASTER))
+    tokens = _register(environment)
+    finance, approver = ({**environment, TOKEN_VARIABLE: tokens[person]} for person in PEOPLE)
+    asked = json.loads(_tallyline(finance, "master", "load", str(MASTER), "--json", code=AWAITS))
+    _tallyline(approver, "approve", str(asked["request"]), "--note", "the tour's")
     upstream_url = _upstream_url(environment["TALLYLINE_AMQP_URL"], environment["TALLYLINE_RABBIT_API_URL"])
     with tempfile.NamedTemporaryFile("w", suffix=".jsonl") as file:
         file.write("\n".join(json.dumps(event) for event in events()))
         file.flush()
         _tallyline({**environment, "TALLYLINE_AMQP_URL": upstream_url}, "send", file.name)
-    return upstream_url
+    return {
+        UPSTREAM_VARIABLE: upstream_url,
+        TOKEN_VARIABLE: tokens["finance"],
+        APPROVER_VARIABLE: tokens["approver"],
+    }
+
+
+def _register(environment: Mapping[str, str]) -> dict[str, str]:
+    """Register the people of the tour, as the first admin of a deployment would; their tokens."""
+    first = json.loads(_tallyline(environment, "people", "bootstrap", "admin", "--json"))
+    admin, tokens = {**environment, TOKEN_VARIABLE: first["token"]}, {}
+    for person, roles in PEOPLE.items():
+        options = [word for role in roles for word in ("--role", role)]
+        _tallyline(admin, "people", "add", person, *options)
+        made = json.loads(_tallyline(admin, "people", "token", person, "--scope", "*", "--json"))
+        tokens[person] = made["token"]
+    return tokens
 
 
 def vhost_of(amqp_url: str) -> str:
@@ -122,6 +150,7 @@ def words(environment: Mapping[str, str], *, addresses: str) -> str:
         dead=dead_queue_name(PLANTED_QUEUE),
         addresses=addresses,
         variable=UPSTREAM_VARIABLE,
+        approver=APPROVER_VARIABLE,
     )
 
 
@@ -135,6 +164,10 @@ def greeting(environment: Mapping[str, str], *, addresses: str) -> str:
     )
 
 
-def _tallyline(environment: Mapping[str, str], *command: str) -> None:
+def _tallyline(environment: Mapping[str, str], *command: str, code: int = 0) -> str:
+    """What a command prints. Raises `subprocess.CalledProcessError` if it ends with another code than is expected."""
     program = [sys.executable, "-m", "workers", *command]
-    subprocess.run(program, cwd=ROOT, env=dict(environment), stdout=subprocess.DEVNULL, check=True)
+    ran = subprocess.run(program, cwd=ROOT, env=dict(environment), stdout=subprocess.PIPE, text=True, check=False)
+    if ran.returncode != code:
+        raise subprocess.CalledProcessError(ran.returncode, program, ran.stdout)
+    return ran.stdout

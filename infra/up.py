@@ -66,12 +66,12 @@ def is_served(fleet: subprocess.Popen[bytes], environment: Mapping[str, str]) ->
 def give_tour(environment: Mapping[str, str]) -> None:
     """Set the stage and say where to look. A tour that fails is said, and the fleet runs on without it."""
     try:
-        upstream_url = tour.set_the_stage(environment)
+        made = tour.set_the_stage(environment)
     except subprocess.CalledProcessError as failure:
         print(f"[up] The fleet runs, without a tour: {failure}", flush=True)
         return
     tour.plant(environment["TALLYLINE_AMQP_URL"])
-    write_addresses({**environment, tour.UPSTREAM_VARIABLE: upstream_url})
+    write_addresses({**environment, **made})
     print(tour.words(environment, addresses=str(ADDRESSES.relative_to(ROOT))), flush=True)
 
 
@@ -85,7 +85,7 @@ def write_addresses(environment: Mapping[str, str]) -> None:
     """Leave the addresses for other terminals in a file that only this user can read."""
     ADDRESSES.parent.mkdir(exist_ok=True)
     ADDRESSES.touch(mode=0o600)
-    names = ("TALLYLINE_MODE", *VARIABLES, tour.UPSTREAM_VARIABLE)
+    names = ("TALLYLINE_MODE", *VARIABLES, tour.UPSTREAM_VARIABLE, tour.TOKEN_VARIABLE, tour.APPROVER_VARIABLE)
     lines = [f"{name}='{environment[name]}'\n" for name in names if name in environment]
     ADDRESSES.write_text("".join(lines))
 

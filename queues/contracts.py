@@ -37,10 +37,13 @@ SHOWN_LENGTH_MAX = 255
 NAME_LENGTH_MAX = 255
 WORDS_LENGTH_MAX = 1024
 TIME_LENGTH_MIN, TIME_LENGTH_MAX = 10, 64
+#: Digits of a number in a source's series; it is kept as a whole number of 64 bits.
+SEQUENCE_DIGITS_MAX = 18
 #: PostgreSQL keeps no NUL in a text; lone surrogates are refused by pydantic itself.
 WITHOUT_NUL = r"^[^\x00]*$"
 Name = Annotated[str, StringConstraints(min_length=1, max_length=NAME_LENGTH_MAX, pattern=WITHOUT_NUL)]
 Words = Annotated[str, StringConstraints(max_length=WORDS_LENGTH_MAX, pattern=WITHOUT_NUL)]
+Digits = Annotated[str, StringConstraints(pattern=rf"^[0-9]{{1,{SEQUENCE_DIGITS_MAX}}}$")]
 
 
 class Envelope(TypedDict):
@@ -57,6 +60,8 @@ class Envelope(TypedDict):
     dataschema: NotRequired[Words]
     datacontenttype: NotRequired[str]
     data: dict[str, Any]
+    sequence: NotRequired[Digits]
+    sequencetype: NotRequired[Literal["Integer"]]
 
 
 _envelope = TypeAdapter(Envelope)
@@ -197,6 +202,9 @@ class Checked(msgspec.Struct, frozen=True, gc=False):
     subject: Annotated[str, msgspec.Meta(max_length=WORDS_LENGTH_MAX)] = ""
     dataschema: Annotated[str, msgspec.Meta(max_length=WORDS_LENGTH_MAX)] = ""
     datacontenttype: str = ""
+    # `\Z`: to Python's expressions, unlike pydantic's, `$` is also the place before a last line break
+    sequence: Annotated[str, msgspec.Meta(pattern=rf"^[0-9]{{1,{SEQUENCE_DIGITS_MAX}}}\Z")] = ""
+    sequencetype: Literal["Integer"] = "Integer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +256,18 @@ def _shown(name: str) -> str:
     return name[:SHOWN_LENGTH_MAX].replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
+#: The codes of attributes whose fix is not that of any other.
+_CODES: Mapping[str, str] = {
+    "specversion": "specversion_unsupported",
+    "sequence": "sequence_invalid",
+    "sequencetype": "sequence_invalid",
+}
+_SENTENCES: Mapping[str, str] = {
+    "sequence": f'is not a text of 1 to {SEQUENCE_DIGITS_MAX} decimal digits: send it as "42", or send none',
+    "sequencetype": "is not Integer: number the events with whole numbers, or send neither it nor a sequence",
+}
+
+
 def _checked(event: object) -> Checked | Refusal:
     try:
         return msgspec.convert(_envelope.validate_python(event), Checked)
@@ -260,5 +280,5 @@ def _checked(event: object) -> Checked | Refusal:
             for name in ("id", "source", "type", "subject")
             if isinstance(known.get(name), str)
         }
-        code = "specversion_unsupported" if field == "specversion" else "envelope_invalid"
-        return Refusal(code, field, f"{field or 'event'}: {first['msg']}", named)
+        code = _CODES.get(field, "envelope_invalid")
+        return Refusal(code, field, f"{field or 'event'}: {_SENTENCES.get(field, first['msg'])}", named)

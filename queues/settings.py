@@ -23,6 +23,9 @@ class Settings(BaseSettings):
     rabbit_api_url: SecretStr | None = Field(default=None, description="http://user:password@host:port of the console")
     redis_url: SecretStr | None = Field(default=None, description="redis://host:port/0")
     sentry_dsn: SecretStr | None = None
+    token: SecretStr | None = Field(default=None, description="whose commands these are; `tallyline people token`")
+    token_file: Path | None = Field(default=None, description="a file that holds the token, read instead of it")
+    person: str | None = Field(default=None, description="embedded: who acts, unless a command says `--as`")
     metrics_host: str = Field(default="127.0.0.1", description="where the scheduler serves /metrics")
     metrics_port: int = Field(default=9105, ge=0, le=65_535, description="0 takes any free port")
     pool_size: int = Field(default=4, ge=1, le=64, description="database connections a process may hold")

@@ -1,7 +1,7 @@
 """How `validate` saves what it sifted: events, refusals with notices to producers, and what each receipt held."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from queues import exceptions
 from queues.exceptions import NewException
 from queues.work import Ready
 from workers.sift import Hour, Refused, Sifted, conflict, hour_of, refusal_of
-from workers.store import events, notices, quotas, receipt_counts, totals
+from workers.store import events, notices, quotas, receipt_counts, register, sequences, totals
 from workers.store.events import Candidate, place_of
 from workers.unit import Unit
 
@@ -80,7 +80,9 @@ def refuse(unit: Unit, sifted: Sifted) -> None:
     """Open an exception for each refusal and owe its producer a notice."""
     if not sifted.refused:
         return
-    exceptions.open_exceptions(unit.conn, [_exception(each) for each in sifted.refused])
+    types = {each for refused in sifted.refused if isinstance(each := refused.refusal.event.get("type"), str)}
+    meters = register.meter_ids(unit.conn, types)
+    exceptions.open_exceptions(unit.conn, [_exception(each, meters) for each in sifted.refused])
     totals.add_counts(unit.conn, "refused", _refused_hours(sifted))
     receipts = {ready.subject_id: ready for ready in unit.ready}
     for receipt_id, ready in receipts.items():
@@ -96,7 +98,7 @@ def _refused_hours(sifted: Sifted) -> Counter[Hour]:
     )
 
 
-def _exception(refused: Refused) -> NewException:
+def _exception(refused: Refused, meters: Mapping[str, int]) -> NewException:
     event = refused.refusal.event
     return NewException(
         step="validate",
@@ -107,6 +109,7 @@ def _exception(refused: Refused) -> NewException:
         receipt_id=refused.receipt_id,
         position=refused.position,
         source_id=refused.source_id,
+        meter_id=meters.get(str(event.get("type"))),
         source=_text(event.get("source")),
         event_id=_text(event.get("id")),
         subject=_text(event.get("subject")),
@@ -121,8 +124,9 @@ def _text(value: object) -> str | None:
 
 
 def record(unit: Unit, sifted: Sifted) -> None:
-    """Record what each receipt held, and owe `enrich` to those with accepted events."""
+    """Record what each receipt held and which numbers came, and owe `enrich` to those with accepted events."""
     receipt_counts.record(unit.conn, sifted.tallies)
+    sequences.mark(unit.conn, sifted.numbers, seen_at=unit.now)
     for ready in unit.ready:
         accepted = sifted.tallies[ready.subject_id].accepted
         if accepted:

@@ -10,9 +10,10 @@ from domain.errors import Snooze
 from domain.notices import run_blocked, run_stage_entered
 from queues import work
 from queues.work import Hintable, Ready
+from workers import gaps
 from workers.issuing import issue
 from workers.step import publish
-from workers.store import billing_runs, erp_postings, fence, notices, run_drafts, run_facts
+from workers.store import billing_runs, erp_postings, fence, notices, run_drafts, run_facts, sequences
 from workers.store.billing_runs import Run
 from workers.store.database import engine, snapshot
 from workers.unit import Unit
@@ -48,14 +49,17 @@ def _facts(unit: Unit, run: Run, stage: Stage, overrides: Sequence[Override]) ->
     """What was counted; before freezing and closing also whether all usage is accounted for, in a snapshot."""
     if stage == "frozen":
         _require_aggregated(unit, run)
+        gaps.look_now()
     off: Mapping[str, int] = {}
     if stage in ("frozen", "closed") and not blockers(stage, run_facts.of_stage(unit.conn, run, stage), overrides):
         with snapshot() as other:
             off = run_facts.differences(other, run)
     if stage == "frozen":
+        sequences.lock(unit.conn)
         # From here on nothing is attributed or aggregated until the commit, which must come soon.
         fence.take(unit.conn)
         _require_aggregated(unit, run)
+        gaps.look_within(unit.conn)  # whatever is in the lot may have shown a gap since
     counted = run_facts.of_stage(unit.conn, run, stage)
     return replace(counted, events_do_not_add_up=off.get("events", 0), usage_does_not_add_up=off.get("usage", 0))
 

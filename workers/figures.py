@@ -120,10 +120,10 @@ GAUGES: tuple[Gauge, ...] = (
         _read(figures.open_exceptions, 2),
     ),
     Gauge(
-        "tallyline_exceptions_age_seconds",
-        "How long the oldest exception has waited for a person.",
+        "tallyline_exceptions_overdue",
+        "Exceptions that wait for a person beyond their deadline.",
         ("step", "code"),
-        _read(figures.exception_ages, 2),
+        _read(figures.overdue_exceptions, 2),
     ),
     Gauge(
         "tallyline_erp_postings",

@@ -84,6 +84,7 @@ class Sifted:
     duplicates: Counter[Hour] = field(default_factory=Counter)
     bodies: list[Body] = field(default_factory=list)
     limited: frozenset[int] = frozenset()  # sources that have a quota
+    numbers: dict[int, list[tuple[int, datetime]]] = field(default_factory=dict)  # by source, with the event's time
 
     def origin(self, candidate: Candidate) -> tuple[Checked, str]:
         """The event that a candidate was made of, and the user who sent it."""
@@ -141,6 +142,8 @@ def _sift_body(sifted: Sifted, body: Body, known: Register) -> None:
             _refuse(sifted, body, event_no, event)
             continue
         candidate = _candidate(event_no, body, event, known)
+        if event.sequence:
+            _number(sifted, body, event, candidate, known)
         if isinstance(candidate, Refusal):
             source = known.sources.get(event.source)
             _refuse(sifted, body, event_no, candidate, place=(source.id if source else None, None))
@@ -151,6 +154,14 @@ def _sift_body(sifted: Sifted, body: Body, known: Register) -> None:
         else:
             _meet_again(sifted, body, first, candidate)
     sifted.tallies[body.receipt_id].add(parsed=len(body.reading.checked), accepted=fresh)
+
+
+def _number(sifted: Sifted, body: Body, event: Checked, candidate: Candidate | Refusal, known: Register) -> None:
+    """Note that an event of this number has come, also if it is refused or a duplicate, unless it may not be sent."""
+    source = known.sources.get(event.source)
+    if source is not None and body.user in source.users:
+        happened_at = body.received_at if isinstance(candidate, Refusal) else candidate.happened_at
+        sifted.numbers.setdefault(source.id, []).append((int(event.sequence), happened_at))
 
 
 def _meet_again(sifted: Sifted, body: Body, first: Candidate, candidate: Candidate) -> None:

@@ -1,6 +1,6 @@
 """The sweeper: hints what is due and forgotten, shows dead rows in the console, and takes resolved ones out of it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
@@ -44,6 +44,26 @@ returning id, weight, correlation_id
 """)  # noqa: S608 -- constants of this module
 
 
+#: Whether somebody closed all that was opened about the dead row `w`, dismissed it for instance: nobody has to see it.
+_CLOSED = """(exists (select from exceptions x where x.work_id = w.id)
+  and not exists (select from exceptions x where x.work_id = w.id and x.state = 'open'))"""
+_DEAD = text(f"""
+select w.id, w.step, w.lane, w.connection_id, w.subject, w.attempts, w.outcome, w.error, w.correlation_id, w.shown_in,
+  x.money_at_risk, x.currency
+from work w left join lateral (select e.money_at_risk, e.currency from exceptions e where e.work_id = w.id
+  and e.state = 'open' order by e.id desc limit 1) x on true
+where w.state = 'dead' and w.shown_at is null and not {_CLOSED} order by w.id limit :rows for update of w skip locked
+""")  # noqa: S608 -- constants of this module
+_SHOWN = text("""
+update work w set shown_at = now(), shown_in = t.queue
+from unnest(cast(:ids as bigint[]), cast(:queues as text[])) as t (id, queue) where w.id = t.id
+""")
+_RESOLVED = text(f"""
+select w.id, w.shown_in from work w where w.shown_in is not null and (w.state <> 'dead' or {_CLOSED})
+order by w.id limit :rows for update of w skip locked
+""")  # noqa: S608 -- constants of this module
+
+
 def sweep(*, at_once: bool = False) -> int:
     """Hint due rows whose hint is old, `at_once` all due rows, in order of tier; returns how many rows were hinted.
 
@@ -83,53 +103,50 @@ def _hint(conn: Connection, lagging: Row[Any], *, at_once: bool, rows_max: int) 
 
 
 def show_dead() -> int:
-    """Publish dead rows that nobody sees yet to their `.XQ`, at least once; returns how many."""
+    """Publish dead rows that nobody sees yet to their `.XQ`, at least once; returns how many.
+
+    A row that was shown before and died again leaves the place where it still lies: its story is another one now.
+    """
     with engine().begin() as conn:
-        dead = conn.execute(
-            text("""select w.id, w.step, w.lane, w.connection_id, w.subject, w.attempts, w.outcome, w.error,
-              w.correlation_id,
-                 x.money_at_risk, x.currency from work w left join exceptions x on x.work_id = w.id and x.state = 'open'
-                 where w.state = 'dead' and w.shown_at is null order by w.id limit :rows
-                 for update of w skip locked"""),
-            {"rows": SHOWN_MAX},
-        ).all()
+        dead = conn.execute(_DEAD, {"rows": SHOWN_MAX}).all()
+        _remove((row.shown_in, row.id) for row in dead if row.shown_in is not None)
+        queues = {row.id: queue_name(row.step, row.lane, row.connection_id) for row in dead}
         for row in dead:
-            headers = {
-                "code": row.outcome,
-                "error": row.error,
-                "subject": row.subject,
-                "attempts": row.attempts,
-                "correlation_id": row.correlation_id,
-                "money_at_risk": None if row.money_at_risk is None else f"{row.money_at_risk} {row.currency}",
-                "runbook": f"infra/runbooks/codes.md#{row.outcome}",
-            }
-            broker().publish_dead(
-                queue_name(row.step, row.lane, row.connection_id),
-                row.id,
-                headers={name: value for name, value in headers.items() if value is not None},
-            )
-        conn.execute(
-            text("update work set shown_at = now() where id = any(cast(:ids as bigint[]))"),
-            {"ids": [row.id for row in dead]},
-        )
+            broker().publish_dead(queues[row.id], row.id, headers=_story(row))
+        conn.execute(_SHOWN, {"ids": list(queues), "queues": list(queues.values())})
     return len(dead)
 
 
+def _story(row: Any) -> dict[str, Any]:  # noqa: ANN401 -- a row of the question above
+    """What a person reads in the console about a dead row."""
+    headers = {
+        "code": row.outcome,
+        "error": row.error,
+        "subject": row.subject,
+        "attempts": row.attempts,
+        "correlation_id": row.correlation_id,
+        "money_at_risk": None if row.money_at_risk is None else f"{row.money_at_risk} {row.currency}",
+        "runbook": f"infra/runbooks/codes.md#{row.outcome}",
+    }
+    return {name: value for name, value in headers.items() if value is not None}
+
+
+def _remove(shown: Iterable[tuple[str, int]]) -> None:
+    """Take the bodies of these (queue, row) out of the `.XQ` of their queues."""
+    queues: dict[str, list[int]] = {}
+    for queue, work_id in shown:
+        queues.setdefault(queue, []).append(work_id)
+    for queue, ids in queues.items():
+        broker().remove_dead(queue, ids)
+
+
 def hide_resolved() -> int:
-    """Take rows that are no longer dead out of their `.XQ`; returns how many."""
+    """Take rows that are no longer dead, or whose exceptions are all closed, out of their `.XQ`; returns how many."""
     with engine().begin() as conn:
-        resolved = conn.execute(
-            text("""select id, step, lane, connection_id from work where state <> 'dead' and shown_at is not null
-                 order by id limit :rows for update skip locked"""),
-            {"rows": SHOWN_MAX},
-        ).all()
-        queues: dict[str, list[int]] = {}
-        for row in resolved:
-            queues.setdefault(queue_name(row.step, row.lane, row.connection_id), []).append(row.id)
-        for queue, ids in queues.items():
-            broker().remove_dead(queue, ids)
+        resolved = conn.execute(_RESOLVED, {"rows": SHOWN_MAX}).all()
+        _remove((row.shown_in, row.id) for row in resolved)
         conn.execute(
-            text("update work set shown_at = null where id = any(cast(:ids as bigint[]))"),
+            text("update work set shown_at = null, shown_in = null where id = any(cast(:ids as bigint[]))"),
             {"ids": [row.id for row in resolved]},
         )
     return len(resolved)

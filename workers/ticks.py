@@ -2,11 +2,13 @@
 
 import structlog
 
+from domain.notices import audit_head
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import identity, parked, recompute, totals
+from workers.store import appraisal, audit, identity, notices, parked, recompute, totals
 from workers.store.database import engine, snapshot
+from workers.unit import database_now
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +35,24 @@ def look_at_parked() -> None:
     publish(rows)
 
 
+def heal_dead() -> None:
+    """Wake dead work whose price or tax rate has come while nobody looked."""
+    with engine().begin() as conn:
+        rows = parked.heal_dead(conn)
+    publish(rows)
+
+
+def appraise() -> None:
+    """Price the open exceptions whose money is not known yet or no longer right."""
+    appraisal.settle(engine())
+
+
+def appraise_anew() -> None:
+    """Let all open exceptions be priced again: what their windows hold has grown since."""
+    with engine().begin() as conn:
+        appraisal.expire(conn)
+
+
 def check_books() -> None:
     """Recompute every window and check the identities; a difference is an error for on-call, never corrected here."""
     with snapshot() as conn:
@@ -43,3 +63,14 @@ def check_books() -> None:
     for each in differences:
         log.error("identity broken", check=each.check, source=each.source, metric=each.metric, hour=str(each.hour))
     log.info("books checked", drifts=len(drifts), differences=len(differences))
+
+
+def tell_audit_head() -> None:
+    """Owe outsiders the audit log's head, once a day: what they hold, nobody can rewrite."""
+    with engine().begin() as conn:
+        head, now = audit.head(conn), database_now(conn)
+        if head is None:
+            return
+        key, cause = f"audit/head/{now.date()}", correlation_id.get() or "tick-tell-audit-head"
+        rows = notices.owe_once(conn, audit_head(head), key=key, at=now, correlation_id=cause)
+    publish(rows)

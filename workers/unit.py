@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from domain.errors import Rejection
 from queues import exceptions, work
 from queues.work import Hintable, NewWork, Ready
+from workers.store import exception_keys
 
 Lane = Literal["live", "close", "replay"]
 
@@ -77,6 +78,7 @@ class Unit:
 def bury(conn: Connection, ready: Ready, *, code: str, sentence: str, facts: dict[str, object]) -> None:
     """Mark the row dead and open its exception, in one transaction."""
     key16, digest = exceptions.of_subject(ready.step, ready.subject)
+    keys = exception_keys.of_work(conn, ready, code=code, facts=facts)
     work.dead(conn, ready.id, code=code, sentence=sentence)
     exceptions.open_exceptions(
         conn,
@@ -91,6 +93,7 @@ def bury(conn: Connection, ready: Ready, *, code: str, sentence: str, facts: dic
                 subject=ready.subject,
                 correlation_id=ready.correlation_id,
                 facts=facts,
+                **keys,
             )
         ],
     )

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.bench import growth, limit, machine, naive, speed
+from infra.bench import exceptions, growth, limit, machine, naive, speed
+from infra.bench.exceptions import NotAllGrouped
 from infra.bench.figures import Figure
 from infra.bench.growth import Sizes
 from infra.bench.line import NotFinished
@@ -21,24 +22,25 @@ from workers.embedded.supervised import NotStarted
 
 EXIT_BELOW_FLOOR = 1
 EXIT_NOT_MEASURED = 2
-NAMES = ("limit", "batched", "single", "latency", "growth", "naive")
+NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: events of each figure, seconds of the paced runs, repetitions."""
+    """How much is measured: events of each figure, seconds of the paced runs, open exceptions, repetitions."""
 
     events: int
     single_events: int
     naive_events: int
     paced_s: int
     growth: Sizes
+    exceptions: int
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 3)
+FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 3)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 1)
 
 
 class Bench:
@@ -51,7 +53,7 @@ class Bench:
         self._lines: list[Figure] = []
 
     def measure(self, name: str) -> list[Figure]:
-        """The figures of that name. Raises `NotFinished`, `NotConfirmed` or `NotStarted`."""
+        """The figures of that name. Raises `NotFinished`, `NotConfirmed`, `NotStarted` or `NotAllGrouped`."""
         scale, folder = self._scale, self._folder
         acts: dict[str, Callable[[], list[Figure]]] = {
             "limit": lambda: limit.measure(scale.events, runs=scale.runs),
@@ -60,6 +62,7 @@ class Bench:
             "latency": lambda: speed.latency(folder, seconds=scale.paced_s),
             "growth": lambda: growth.measure(folder, scale.growth, runs=scale.runs),
             "naive": lambda: naive.measure(folder, events=scale.naive_events, runs=scale.runs, lines=self._lines),
+            "exceptions": lambda: exceptions.measure(scale.exceptions, runs=scale.runs),
         }
         figures = acts[name]()
         if name == "limit":
@@ -80,7 +83,9 @@ def main() -> int:
     folder = Path(tempfile.mkdtemp(prefix="tallyline-bench-"))
     try:
         broken = _measure_all(Bench(scale, folder), given.only or NAMES)
-    except (NotConfirmed, NotFinished, NotStarted, ServersMissing, machine.SettingsUnfit) as failure:
+    except (
+        NotAllGrouped, NotConfirmed, NotFinished, NotStarted, ServersMissing, machine.SettingsUnfit,
+    ) as failure:  # fmt: skip
         print(f"ERROR: {failure}", file=sys.stderr)
         return EXIT_NOT_MEASURED
     finally:

@@ -4,11 +4,13 @@ from decimal import Decimal
 
 import pytest
 
+from domain.audit import Head
 from domain.closing import Facts, blockers
 from domain.documents import Document, Line
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    audit_head,
     document_held,
     document_posted,
     run_blocked,
@@ -52,6 +54,7 @@ NOTICES = [
         "run-1", legal_entity="tokyo", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
+    audit_head(Head(7, bytes(32))),
 ]
 
 

@@ -19,7 +19,8 @@ from sqlalchemy import Engine, text
 from upstreams import Message, Producer, Region
 
 from queues.contracts import BATCH, STRUCTURED
-from workers.store import billing_runs, fence, identity, parked, recompute
+from workers.store import audit, billing_runs, fence, identity, parked, recompute
+from workers.store.acting import Named, name
 from workers.store.billing_runs import Wanted
 from workers.store.database import make_engine
 
@@ -136,6 +137,8 @@ class RunningMonth:
     def publish_late_mapping(self) -> None:
         """Map the late line, as a person would in the middle of the month; what was parked for it is woken."""
         with self.engine.begin() as conn:
+            name(conn, Named("finance", "the late line"))
+            audit.hold(conn)
             fence.take(conn)
             master.map_line(conn, month.LATE_LINE)
         with self.engine.begin() as conn:
@@ -206,6 +209,7 @@ class RunningMonth:
             wait_until(lambda run=run: self._blockers(run), for_s=60, what=f"run {run} names what blocks it")
             for code in self._blockers(run):
                 with self.engine.begin() as conn:
+                    name(conn, Named("bob", "agreed with finance"))
                     billing_runs.override(conn, run, code, person="bob", reason="agreed with finance")
             with self.engine.begin() as conn:
                 billing_runs.press(conn, run)
@@ -218,6 +222,7 @@ class RunningMonth:
         """Approve the drafts."""
         for run in self.runs.values():
             with self.engine.begin() as conn:
+                name(conn, Named("carol", "agreed with finance"))
                 billing_runs.approve(conn, run, person="carol")
                 billing_runs.press(conn, run)
 

@@ -3,11 +3,13 @@
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+from domain.audit import Head
 from domain.closing import Facts, blockers
 from domain.degradation import Outage
 from domain.documents import Document, Line
 from domain.money import Money
 from domain.notices import (
+    audit_head,
     dependency_away,
     dependency_back,
     document_held,
@@ -42,4 +44,5 @@ NOTICES = [
     dependency_away(OUTAGE),
     dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
+    audit_head(Head(7, bytes(32))),
 ]

@@ -95,6 +95,13 @@ def test_usage_is_described_as_it_is_read():
     assert MESSAGES["usageEventBatch"]["payload"]["maxItems"] == BATCH_EVENTS_MAX
 
 
+def test_a_number_in_a_series_is_described_as_it_is_checked():
+    annotated = get_type_hints(Envelope, include_extras=True)["sequence"]
+    (inner,) = [each for each in (annotated, *get_args(annotated)) if hasattr(each, "__metadata__")][-1:]
+
+    assert SCHEMAS["usageEvent"]["properties"]["sequence"]["pattern"] == inner.__metadata__[0].pattern
+
+
 @pytest.mark.parametrize("name", ["id", "source", "type", "subject", "dataschema"])
 def test_the_lengths_are_those_that_are_checked(name):
     annotated = get_type_hints(Envelope, include_extras=True)[name]

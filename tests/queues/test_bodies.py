@@ -55,6 +55,10 @@ _attributes = st.fixed_dictionaries(
         "dataschema": st.sampled_from(['"v1"', "1"]),
         "datacontenttype": st.sampled_from(['"application/json"', "{}"]),
         "extension": _documents,
+        "sequence": st.sampled_from(
+            ['"1"', '"0042"', '"1\\n"', '"-1"', '""', '"٣"', "7", "null", json.dumps("9" * 19)]
+        ),
+        "sequencetype": st.sampled_from(['"Integer"', '"Integer"', '"integer"', "null"]),
     },
 )
 _events = _attributes.map(lambda event: "{" + ",".join(f'"{name}":{text}' for name, text in event.items()) + "}")
@@ -97,6 +101,41 @@ def test_ordinary_bodies_are_read_at_once():
     for number in (b"1", b"1.50", b'"x"', b"null", b"1e400", b"9" * 29):
         (event,) = _read_at_once(Delivery(_GOOD % (number, b',"x":[1]'), {"content_type": STRUCTURED}))
         assert isinstance(event, Checked)
+
+
+@pytest.mark.parametrize("sequence", ["1", "0042", "0", "9" * 18])
+def test_a_number_in_the_series_of_a_source_is_kept(sequence):
+    body = _GOOD % (b"1", b',"sequence":"%s","sequencetype":"Integer"' % sequence.encode())
+
+    (quick,) = _read_at_once(Delivery(body, {"content_type": STRUCTURED}))
+    reading = _read_with_reasons(Delivery(body, {"content_type": STRUCTURED}))
+
+    assert (quick.sequence, reading.checked[0].sequence) == (sequence, sequence)
+
+
+def test_a_number_comes_as_a_header_too():
+    headers = {"ce-specversion": "1.0", "ce-id": "1", "ce-source": "/a", "ce-type": "t", "ce-sequence": "42"}
+    delivery = Delivery(b'{"n":1}', {"headers": {**headers, "ce-time": "2026-11-20T07:00:00Z"}})
+
+    assert read(delivery).checked[0].sequence == "42"
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        b'"sequence":"-1"', b'"sequence":"+1"', b'"sequence":"1.0"', b'"sequence":"soon"', b'"sequence":""',
+        b'"sequence":"1\\n"', b'"sequence":" 1"', b'"sequence":"\xd9\xa3"', b'"sequence":7', b'"sequence":null',
+        b'"sequence":"1000000000000000000"', b'"sequence":"1","sequencetype":"Lamport"',
+    ],
+)  # fmt: skip
+def test_a_number_that_is_none_is_refused_with_its_field_and_what_to_send(attributes):
+    reading = read(Delivery(_GOOD % (b"1", b"," + attributes), {"content_type": STRUCTURED}))
+
+    (refusal,) = reading.checked
+    field = "sequencetype" if b"Lamport" in attributes else "sequence"
+    assert (refusal.code, refusal.field, refusal.event["id"]) == ("sequence_invalid", field, "1")
+    assert refusal.sentence.startswith(f"{field}: is not ")
+    assert "send" in refusal.sentence
 
 
 @pytest.mark.parametrize("digits", [29, 30, 31, 40, 5_000])

@@ -74,7 +74,7 @@ def test_every_dependency_every_tier_and_all_that_needs_a_person_has_an_alert():
 
     assert set(re.findall(r'dependency="(\w+)"', asked)) == set(DEPENDENCIES)
     assert set(re.findall(r'tier="(\d)"', asked)) == {str(tier.number) for tier in TIERS}
-    for name in ("dead_work", "exceptions_age_seconds", "identity_differences"):
+    for name in ("dead_work", "exceptions_overdue", "identity_differences"):
         assert f"tallyline_{name}" in asked
 
 

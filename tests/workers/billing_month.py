@@ -11,16 +11,19 @@ from line_bench import Bound, batch, event
 from queues import gate as gates
 from workers import closing
 from workers.step import perform
-from workers.store import billing_runs, identity
+from workers.store import acting, billing_runs, identity
+from workers.store.acting import Named
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine, snapshot
 
 #: Everything that a month leaves, and what a test may change of its terms.
 EMPTY = """
 truncate receipts, receipt_counts, event_keys, usage_events, batches, attributions, exclusions, aggregates,
-  aggregate_values, control_totals, work, exceptions, notices, source_hours, exclusion_rules, lots, billing_runs,
+  aggregate_values, control_totals, work, exceptions, exception_history, notices, source_hours, exclusion_rules, lots,
+  billing_runs,
   billing_overrides, billing_periods, number_series, invoices, rated_usages, invoice_lines, invoice_taxes,
-  journal_entries, postings, erp_postings, erp_attempts, prices, tax_rates restart identity cascade
+  journal_entries, postings, erp_postings, erp_attempts, prices, tax_rates, sequence_marks,
+  sequence_runs restart identity cascade
 """
 #: Beside the register of the line: a second airline with a contract of its own, prices and a tax.
 SECOND = """
@@ -95,6 +98,7 @@ class Month:
     def approve(self, run: int) -> None:
         """Approve the drafts and work on the run as far as it goes."""
         with engine().begin() as conn:
+            acting.name(conn, Named("bob", "agreed with finance"))
             billing_runs.approve(conn, run, person="bob")
             billing_runs.press(conn, run)
         self.work()
@@ -102,6 +106,7 @@ class Month:
     def override(self, run: int, code: str) -> None:
         """Let a blocker pass and work on."""
         with engine().begin() as conn:
+            acting.name(conn, Named("bob", "agreed with finance"))
             billing_runs.override(conn, run, code, person="bob", reason="agreed with finance")
             billing_runs.press(conn, run)
         self.work()

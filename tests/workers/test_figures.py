@@ -83,13 +83,15 @@ def test_with_the_database_away_a_figure_is_left_out_and_with_any_other_error_it
     assert readings("tallyline_dependency_up") == {}
 
 
-def test_the_age_of_the_oldest_open_exception_is_told_by_code(register):
-    register.run("update exceptions set opened_at = now() - interval '4 days' where code = 'meter_unknown'")
+def test_exceptions_past_their_deadline_are_counted_by_code(register):
+    assert set(readings("tallyline_exceptions_overdue").values()) == {0}
 
-    ages = readings("tallyline_exceptions_age_seconds")
+    register.run("update exceptions set opened_at = now() - interval '400 days' where code = 'meter_unknown'")
 
-    assert set(ages) == {("enrich", "subscription_not_found"), ("validate", "meter_unknown")}
-    assert ages["validate", "meter_unknown"] == pytest.approx(4 * 86_400, abs=60)
+    assert readings("tallyline_exceptions_overdue") == {
+        ("enrich", "subscription_not_found"): 0,
+        ("validate", "meter_unknown"): 1,
+    }
 
 
 def test_what_the_nightly_check_found_is_told_from_then_on(register, monkeypatch):

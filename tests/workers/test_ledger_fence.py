@@ -4,7 +4,7 @@ from sqlalchemy import text
 from usage_line import event
 
 from workers import step
-from workers.store import fence, recompute
+from workers.store import audit, fence, recompute
 from workers.store.database import snapshot
 
 
@@ -29,6 +29,7 @@ def test_enrich_waits_for_a_mapping_that_is_being_published(line):
     (waiting,) = line.ready("enrich")
 
     with line.engine.begin() as conn:
+        audit.hold(conn)
         fence.take(conn)
         line.insert_mappings(conn, ["k7"])
         enrich = line.blocked(lambda: step.perform("enrich", [waiting]))

@@ -15,7 +15,8 @@ from queues.contracts import BATCH, Delivery
 from queues.settings import settings
 from queues.work import NewWork
 from workers import aggregate, enrich, step, validate
-from workers.store import database, fence, identity, parked, receipts
+from workers.store import acting, audit, database, fence, identity, parked, receipts
+from workers.store.acting import Named
 from workers.unit import Unit, database_now
 
 STEPS = tuple(module.__name__.rpartition(".")[2] for module in (validate, enrich, aggregate))
@@ -129,6 +130,7 @@ class Line:
     def publish_mappings(self, *subjects: str) -> None:
         """Map subjects `k<n>` to subscriptions, under the fence, and wake what was parked for want of it."""
         with self.engine.begin() as conn:
+            audit.hold(conn)
             fence.take(conn)
             self.insert_mappings(conn, subjects)
         with self.engine.begin() as conn:
@@ -136,6 +138,7 @@ class Line:
 
     def insert_mappings(self, conn: Connection, subjects: Sequence[str]) -> None:
         """Only the rows of `publish_mappings`."""
+        acting.name(conn, Named("finance", "mapped"))
         conn.execute(
             text("""insert into mappings (source_id, subject, subscription_id, recorded_by)
                  select 1, k, substr(k, 2)::integer, 'finance' from unnest(cast(:subjects as text[])) k"""),

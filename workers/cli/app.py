@@ -2,7 +2,23 @@
 
 import typer
 
-from workers.cli import close, demo, doctor, exceptions, master, replay, send, sources, status, trace, work
+from workers.cli import (
+    approve,
+    audit,
+    close,
+    demo,
+    doctor,
+    exceptions,
+    master,
+    people,
+    policies,
+    replay,
+    send,
+    sources,
+    status,
+    trace,
+    work,
+)
 from workers.cli.console import EXIT_CODES
 
 app = typer.Typer(
@@ -28,6 +44,10 @@ app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(replay.replay)
 app.command()(close.close)
+app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(sources.app, name="sources")
+app.add_typer(people.app, name="people")
+app.add_typer(policies.app, name="policies")
+app.add_typer(audit.app, name="audit")
 app.command()(doctor.doctor)

@@ -1,24 +1,17 @@
 """What closing a billing period asks of the store, step by step: `close` and `demo` share it."""
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from time import monotonic
-from typing import TypeVar
 
-from sqlalchemy import Connection
-
-from domain.errors import Rejection
-from queues.work import Hintable
 from workers.cli import reach
+from workers.cli.acting import Wish
 from workers.cli.console import FOUND, Failure
-from workers.store import billing_looks, billing_runs
+from workers.store import billing_looks
 from workers.store.billing_looks import Period, Standing
-from workers.store.billing_runs import Wanted
 from workers.store.database import engine
-
-T = TypeVar("T")
 
 #: What is in the way of a run that has left usage to the next one: it closes when that one has billed it.
 WAITS_FOR_NEXT_RUN = "usage_in_flight"
@@ -75,63 +68,36 @@ def is_done(period: Period) -> bool:
         return not billing_looks.has_new_usage(conn, period)
 
 
-def press(period: Period, *, person: str, dates: Dates) -> int:
-    """Ask for the period to be billed, or go on with the run that is under way: its number. Raises `Failure`.
+def to_press(period: Period, dates: Dates) -> Wish:
+    """What it takes to ask for the period to be billed, or to go on with the run that is under way.
 
     A run that has done all but what it left to the next one is not under way: what it waits for is that next run.
     """
-    last_day = period.ends_on - timedelta(days=1)
-    invoice_on = dates.invoice_on or last_day
-    wanted = Wanted(period.id, invoice_on, dates.posting_on or invoice_on, person)
-    with engine().begin() as conn:
+    with engine().connect() as conn:
         run = billing_looks.last_run(conn, period.id)
-        if run is None or _is_through(billing_looks.standing(conn, run)):
-            run = _asked(lambda: billing_runs.request(conn, wanted))
-        else:
-            _redate(conn, run, dates)
-        hints = billing_runs.press(conn, run)
-    _publish(hints)
-    return run
-
-
-def _redate(conn: Connection, run: int, dates: Dates) -> None:
-    _asked(lambda: billing_runs.redate(conn, run, invoice_on=dates.invoice_on, posting_on=dates.posting_on))
+        is_new = run is None or _is_through(billing_looks.standing(conn, run))
+    payload = {
+        "period_id": period.id,
+        "last_day": (period.ends_on - timedelta(days=1)).isoformat(),
+        "run_id": None if is_new else run,
+        "invoice_on": dates.invoice_on and dates.invoice_on.isoformat(),
+        "posting_on": dates.posting_on and dates.posting_on.isoformat(),
+    }
+    return Wish("runs.request", payload, f"bill {period.legal_entity_id} {period.starts_on}")
 
 
 def _is_through(now: Standing) -> bool:
     return now.stage == "closed" or any(each.code == WAITS_FOR_NEXT_RUN for each in now.blockers)
 
 
-def override(run_id: int, code: str, *, person: str, reason: str) -> int:
-    """Let a blocker pass: how many there were. Raises `Failure` if it does not block or cannot be overridden."""
-    with engine().begin() as conn:
-        let_pass = _asked(lambda: billing_runs.override(conn, run_id, code, person=person, reason=reason))
-        hints = billing_runs.press(conn, run_id)
-    _publish(hints)
-    return let_pass.count
+def to_override(run_id: int, code: str, reason: str) -> Wish:
+    """What it takes to let a blocker of the run pass."""
+    return Wish("runs.override", {"run_id": run_id, "code": code}, reason)
 
 
-def approve(run_id: int, *, person: str) -> None:
-    """Approve the drafts of a run and go on with it. Raises `Failure` if they are not complete."""
-    with engine().begin() as conn:
-        _asked(lambda: billing_runs.approve(conn, run_id, person=person))
-        hints = billing_runs.press(conn, run_id)
-    _publish(hints)
-
-
-def _publish(hints: Sequence[Hintable]) -> None:
-    from workers.step import publish
-
-    publish(hints)
-
-
-def _asked(ask: Callable[[], T]) -> T:
-    try:
-        return ask()
-    except Rejection as error:
-        raise Failure(
-            error.sentence, fix="`tallyline close` without options shows where it stands", code=FOUND
-        ) from None
+def to_approve(run_id: int) -> Wish:
+    """What it takes to approve the drafts of a run and go on with it."""
+    return Wish("runs.approve", {"run_id": run_id}, f"the drafts of run {run_id} are right")
 
 
 def standing(run_id: int) -> Standing:

@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 from queues.settings import settings
 from workers.cli.away import partner_checks
 from workers.cli.checks import Check, clock, meanwhile, names, noted
+from workers.store import audit
 from workers.store.database import engine, schema_revisions
 
 #: A question, what a row in its answer means, how bad that is, and what to do. Each row is one name.
@@ -79,6 +80,7 @@ def database_checks() -> list[Check]:
                 clock("clock of the database", lambda: conn.execute(text("select clock_timestamp()")).scalar_one())
             )
             checks.append(_dead_rows(conn))
+            checks.append(_audit(conn))
             checks += partner_checks(conn)
             checks += _master_data(conn)
     return checks
@@ -104,6 +106,14 @@ def _dead_rows(conn: Connection) -> Check:
     if not dead:
         return Check("work", "ok", "no row is dead")
     return Check("work", "warning", f"{dead} rows are dead", "`tallyline exceptions` says why")
+
+
+def _audit(conn: Connection) -> Check:
+    found = audit.unguarded(conn)
+    if not found:
+        return Check("audit log", "ok", "no change of a governed table escapes it")
+    fix = "find out who switched the triggers off; enable them, and look at what changed meanwhile"
+    return Check("audit log", "wrong", f"a trigger is gone or off: {names(found)}", fix)
 
 
 def _master_data(conn: Connection) -> Iterator[Check]:

@@ -1,15 +1,16 @@
 """`tallyline close`: takes a billing period from open to closed, and shows what is in the way."""
 
-import getpass
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from workers.cli import billing, console, reach
+from workers.cli.acting import As, Wish, acting, have_done
 from workers.cli.billing import Dates
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.embedded import run as embedded
@@ -25,7 +26,6 @@ class Said:
     overrides: Sequence[str]
     reason: str
     is_approved: bool
-    person: str
     is_watched: bool
 
 
@@ -36,7 +36,7 @@ def close(
     override: Annotated[list[str] | None, typer.Option(help="Let this blocker pass; may be repeated.")] = None,
     reason: Annotated[str | None, typer.Option(help="Why it is let pass; kept with the run.")] = None,
     approve: Annotated[bool, typer.Option("--approve", help="Approve the drafts: number and post them.")] = False,
-    person: Annotated[str | None, typer.Option("--as", help="Who overrides and approves; you unless given.")] = None,
+    as_: As = None,
     watch: Annotated[bool, typer.Option("--watch", help="In a fleet: wait until the run comes to rest.")] = False,
     cycle: Annotated[str | None, typer.Option(help="Which cycle, if the legal entity has several.")] = None,
     invoice_on: Day = None,
@@ -51,17 +51,17 @@ def close(
     """
     if override and not reason:
         raise Failure("an override needs a reason", fix='add --reason "why it is right to bill without them"')
-    said = Said(
-        tuple(override or ()), reason or "", approve, person or getpass.getuser(), watch or not reach.is_fleet()
-    )
+    said = Said(tuple(override or ()), reason or "", approve, watch or not reach.is_fleet())
     with reach.database():
         meant = billing.find_period(entity, period, cycle)
         if billing.is_done(meant):
             _say_done(meant, as_json=as_json)
             return
+        who = acting(as_)
         with nullcontext() if reach.is_fleet() else embedded.running():
-            run = billing.press(meant, person=said.person, dates=Dates(_date(invoice_on), _date(posting_on)))
-            now = _go_on(run, said)
+            wish = billing.to_press(meant, Dates(_date(invoice_on), _date(posting_on)))
+            run = have_done(who, wish, as_json=as_json).carried.facts["run_id"]
+            now = _go_on(int(run), said, partial(have_done, who, as_json=as_json))
     _show(meant, now, as_json=as_json)
     if now.blockers_before_approval:
         raise typer.Exit(FOUND)
@@ -71,16 +71,16 @@ def _date(at: datetime | None) -> date | None:
     return None if at is None else at.date()
 
 
-def _go_on(run: int, said: Said) -> Standing:
+def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:
     """Go as far as what the person said allows."""
     look = billing.at_rest if said.is_watched else billing.standing
     now = look(run)
     for code in said.overrides:
         if any(blocker.code == code for blocker in now.blockers):
-            billing.override(run, code, person=said.person, reason=said.reason)
+            do(billing.to_override(run, code, said.reason))
             now = look(run)
     if said.is_approved and not now.blockers_before_approval:
-        billing.approve(run, person=said.person)
+        do(billing.to_approve(run))
         now = look(run)
     return now
 

@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
+from domain.codes import CODES
+from domain.errors import Rejection
 from queues.publishing import NotPublished
 from queues.rabbit_api import RabbitApiFailed
 from workers.embedded.binaries import PostgresNotFound
@@ -31,12 +33,15 @@ FOUND = 1
 USAGE = 2
 #: A server that is needed does not answer, or none is named.
 AWAY = 3
+#: Nothing is wrong and nothing was done yet: somebody else has to approve it first.
+AWAITS = 4
 #: Ctrl-C, or a polite end by a signal.
 INTERRUPTED = 130
 
 EXIT_CODES = (
     "Exit codes: 0 all is well; 1 looked, and something is wrong, differs or blocks; 2 the command, a file or a name "
-    "is wrong and nothing was done; 3 a server does not answer or none is named; 130 stopped by Ctrl-C."
+    "is wrong and nothing was done; 3 a server does not answer or none is named; 4 it waits for somebody's approval; "
+    "130 stopped by Ctrl-C."
 )
 #: Columns of a table that is not shown on a terminal.
 WIDTH = 140
@@ -146,6 +151,8 @@ def failure_of(error: Exception) -> Failure | None:
     """The failure that an expected error comes to; None if it is a bug of ours."""
     if isinstance(error, Failure):
         return error
+    if isinstance(error, Rejection):
+        return Failure(error.sentence, fix=CODES[error.code].fix if error.code in CODES else "", code=FOUND)
     if isinstance(error, MasterInvalid):
         return Failure(str(error), fix="nothing was loaded; correct the file and load it again")
     if isinstance(error, DBAPIError):

@@ -1,6 +1,5 @@
 """`tallyline demo`: bills a real month, from events to posted documents, on this machine and with nothing installed."""
 
-import getpass
 import os
 import shutil
 import sys
@@ -13,22 +12,29 @@ from typing import Any
 import typer
 from sqlalchemy import Connection, text
 
+from domain.authority import Acting, Role
 from workers.cli import billing, console, demo_check, reach
+from workers.cli.acting import have_done_by_two
 from workers.cli.billing import Dates
 from workers.cli.bodies import bodies, texts
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.cli.demo_check import Figure
 from workers.cli.demo_watch import Watch
-from workers.cli.exceptions import causes_table
+from workers.cli.exceptions import groups_table
 from workers.cli.flights import DEMO, FLIGHTS
+from workers.cli.master import to_load
 from workers.cli.send import EVENTS_PER_BODY, LOCAL_USER, by_receipts, found_in, receipts_so_far
 from workers.embedded import run
-from workers.store import identity, master, worth
+from workers.store import acting as names
+from workers.store import exception_groups, identity, people
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 
 MASTER = DEMO / "master.yaml"
 ENTITIES = ("pony", "newark")
 MONTH = "2013-01"
+#: Who does what in the demo: nobody grants what they asked for.
+PEOPLE: dict[str, tuple[Role, ...]] = {"demo-finance": ("operator", "finance"), "demo-approver": ("approver",)}
 #: What the demo knows to be in the way, and why it may be let pass.
 OVERRIDES = {"quantity_missing": "diverted flights: no distance of a route was flown"}
 MONEY = ("net", "tax", "gross")
@@ -51,11 +57,12 @@ def demo(as_json: AsJson = False) -> None:
     watch = Watch(is_shown=not as_json)
     watch.say(f"starting PostgreSQL in {reach.home()}")
     with reach.embedded():
-        master.load(engine(), MASTER)
+        both = _people()
+        have_done_by_two(*both, to_load(MASTER))
         before = receipts_so_far()
         with run.running():
             _send(watch)
-            _close(watch)
+            _close(watch, both)
         watch.say("comparing with control totals of plain Python")
         with snapshot() as conn:
             figures = list(demo_check.figures(conn, demo_check.control_totals()))
@@ -75,33 +82,46 @@ def _send(watch: Watch) -> None:
         run.settle(within_s=PART_S_MAX, look=lambda _owed: watch.refresh(live))
 
 
-def _close(watch: Watch) -> None:
+def _people() -> tuple[Acting, Acting]:
+    """The two people of the demo: who asks, and who grants what takes a second pair of eyes."""
+    with engine().begin() as conn:
+        names.name(conn, Named("tallyline", "the people of the demo"))
+        for person, roles in PEOPLE.items():
+            people.register(conn, person, name=person, roles=roles, by="tallyline")
+        asker, decider = (people.acting_as(conn, person) for person in PEOPLE)
+    return asker, decider
+
+
+def _close(watch: Watch, both: tuple[Acting, Acting]) -> None:
     """Bill the month of each legal entity; what is in the way is shown and let pass by name."""
     periods = [billing.find_period(entity, MONTH, None) for entity in ENTITIES]
     wanted = [period for period in periods if not billing.is_done(period)]
     if not wanted:
         watch.say(f"{' and '.join(ENTITIES)} {MONTH} are closed already: nothing to bill")
         return
-    person = getpass.getuser()
-    runs = [billing.press(period, person=person, dates=Dates()) for period in wanted]
+    asker, decider = both
+    pressed = [have_done_by_two(asker, decider, billing.to_press(period, Dates())) for period in wanted]
+    runs = [int(each.carried.facts["run_id"]) for each in pressed]
     standings = [billing.at_rest(each) for each in runs]
+    reach.appraise()
     with snapshot() as conn:
-        watch.show(causes_table(worth.causes(conn)))
+        watch.show(groups_table(exception_groups.groups(conn)))
     for now in standings:
         for blocker in now.blockers:
             if blocker.code not in OVERRIDES:
                 fix = "`tallyline close ENTITY 2013-01` shows what is in the way"
                 raise Failure(f"{blocker.code} is in the way of run {now.run_id}", fix=fix, code=FOUND)
             reason = OVERRIDES[blocker.code]
-            passed = billing.override(now.run_id, blocker.code, person=person, reason=reason)
-            watch.say(f"run {now.run_id}: {passed} {blocker.code} let pass by {person}: {reason}")
+            done = have_done_by_two(asker, decider, billing.to_override(now.run_id, blocker.code, reason))
+            passed = done.carried.facts["count"]
+            watch.say(f"run {now.run_id}: {passed} {blocker.code} let pass by {asker.person}: {reason}")
     with watch.live() as live:
         for stage in ("drafts made", "drafts approved"):
             for each in runs:
                 billing.at_rest(each, look=lambda _standing: watch.refresh(live))
             if stage == "drafts made":
                 for each in runs:
-                    billing.approve(each, person=person)
+                    have_done_by_two(decider, asker, billing.to_approve(each))
         run.settle(within_s=PART_S_MAX, look=lambda _owed: watch.refresh(live))
 
 

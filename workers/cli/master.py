@@ -1,15 +1,16 @@
 """`tallyline master load`: legal entities, contracts, prices, meters and mappings from one file."""
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from workers.cli import console, reach
+from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.working import work_here
-from workers.store import master
-from workers.store.database import engine
+from workers.store import master, master_file
 
 app = typer.Typer(help="Load legal entities, contracts, prices, meters and mappings.", no_args_is_help=True)
 
@@ -24,27 +25,41 @@ def group() -> None:
 def load(
     file: Annotated[Path, typer.Argument(help="Master data as YAML or JSON; infra/demo/master.yaml is an example.")],
     check: Annotated[bool, typer.Option("--check", help="Only read and check the file; needs no database.")] = False,
+    reason: Reason = None,
+    as_: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Load master data in one transaction, and decide again what was parked for want of it or moves because of it.
 
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
-    next number, a mapping by one that starts later; usage they cover moves to them. Errors name the file, line and
-    field, and nothing is loaded.
+    next number, a mapping by one that starts later; usage they cover moves to them. Only a price that a version lacks
+    may be added to it: what died for want of it runs again. Errors name the file, line and
+    field, and nothing is loaded. Prices, mappings, meters, taxes and exclusion rules need a second person, unless the
+    policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
     """
     if check:
         master.read(file)
         console.out().print(f"{file} can be read")
         return
     with reach.database():
-        tally, hints = master.load(engine(), file)
-        if hints:
-            work_here(hints)
+        carried = have_done(acting(as_), to_load(file, reason), as_json=as_json).carried
+        if carried.hints:
+            work_here(carried.hints)
     if as_json:
-        console.print_json({"new": tally.new, "changed": tally.changed, "same": tally.same, "woken": len(hints)})
+        console.print_json(carried.facts)
         return
-    names = sorted({*tally.new, *tally.changed, *tally.same})
-    rows = [[name, *(part.get(name, 0) for part in (tally.new, tally.changed, tally.same))] for name in names]
+    parts = [carried.facts[name] for name in ("new", "changed", "same")]
+    rows = [
+        [name, *(part.get(name, 0) for part in parts)] for name in sorted({name for part in parts for name in part})
+    ]
     console.out().print(console.table(f"Master data of {file}", ["table", "new#", "changed#", "there already#"], rows))
-    if hints:
-        console.out().print(f"usage under {len(hints)} keys was decided again")
+    if carried.facts["woken"]:
+        console.out().print(f"usage under {carried.facts['woken']} keys was decided again")
+
+
+def to_load(file: Path, reason: str | None = None) -> Wish:
+    """What it takes to publish the file. Raises `MasterInvalid` if it cannot be read."""
+    content = master_file.content_of(file)
+    master.read(file, content)
+    digest = sha256(content).hexdigest()
+    return Wish("master.publish", {"file": file.name, "sha256": digest}, reason or f"published {file.name}", content)

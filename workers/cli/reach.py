@@ -12,6 +12,7 @@ from queues.settings import settings
 from queues.telemetry import configure_logging
 from workers.cli.console import AWAY, Failure
 from workers.embedded.postgres import running_postgres
+from workers.store import appraisal
 from workers.store import database as store
 
 DATABASE_URL = "TALLYLINE_DATABASE_URL"
@@ -82,6 +83,12 @@ def logs_to(file: Path | None) -> Iterator[None]:
             structlog.configure(**former)
             root.handlers = handlers
             root.setLevel(level)
+
+
+def appraise() -> None:
+    """Price the open exceptions before they are shown, where no scheduler of a fleet has done it."""
+    if not is_fleet():
+        appraisal.settle(store.engine())
 
 
 def forget() -> None:

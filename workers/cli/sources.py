@@ -11,14 +11,19 @@ from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from queues.settings import settings
 from queues.topology import QueueUnknown, Upstream
-from workers.cli import console, reach
+from workers.cli import console, gaps, reach
+from workers.cli.acting import As, Wish, have_done, permitted
 from workers.cli.console import AWAY, AsJson, Failure
-from workers.store.database import engine, snapshot
+from workers.store.database import snapshot
 
 #: Bytes of a generated password: 256 bits.
 PASSWORD_BYTES = 32
 
-app = typer.Typer(help="Show and add upstream systems and the broker users that may claim them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Show and add upstream systems, the broker users that may claim them, and what of theirs never came.",
+    no_args_is_help=True,
+)
+app.command("gaps")(gaps.gaps)
 
 
 @app.command("list")
@@ -47,6 +52,7 @@ def add(
     quota: Annotated[
         int | None, typer.Option(min=1, help="Events an hour; more are refused. No limit if it is new.")
     ] = None,
+    as_: As = None,
     as_json: AsJson = False,
 ) -> None:
     """Add a source, and in a fleet its RabbitMQ user with a password that is shown once.
@@ -56,8 +62,11 @@ def add(
     """
     upstream = _upstream(user)
     with reach.database():
+        who = permitted("sources.publish", as_)
         password = _put_user(upstream) if reach.is_fleet() else None
-        is_new = _put_source(name, owner, quota, user)
+        payload = {"name": name, "user": user, "owner": owner, "quota": quota}
+        wish = Wish("sources.put", payload, f"{user} sends as {name}")
+        is_new = have_done(who, wish, as_json=as_json).carried.facts["is_new"]
     facts = {"source": name, "user": user, "is_new": is_new, "password": password, "refusals": upstream.refusals_queue}
     if as_json:
         console.print_json(facts)
@@ -102,20 +111,3 @@ def rabbit_api() -> RabbitApi:
 def vhost_of(amqp_url: str) -> str:
     """The virtual host of an AMQP URL: what follows the slash, `/` itself if nothing does."""
     return unquote(urlsplit(amqp_url).path[1:]) or "/"
-
-
-def _put_source(name: str, owner: str | None, quota: int | None, user: str) -> bool:
-    with engine().begin() as conn:
-        row = conn.execute(
-            text("""insert into sources (name, owner, quota_per_hour)
-                 values (:name, coalesce(:owner, 'operations'), :quota)
-                 on conflict (name) do update set owner = coalesce(:owner, sources.owner),
-                   quota_per_hour = coalesce(:quota, sources.quota_per_hour)
-                 returning id, (xmax = 0) as is_new"""),
-            {"name": name, "owner": owner, "quota": quota},
-        ).one()
-        conn.execute(
-            text("insert into source_users (source_id, user_name) values (:source, :user) on conflict do nothing"),
-            {"source": row.id, "user": user},
-        )
-    return bool(row.is_new)

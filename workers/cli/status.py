@@ -13,7 +13,7 @@ from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import away, console, reach
 from workers.cli.console import FOUND, AsJson, count
-from workers.store import backlog, figures, identity, recompute, worth
+from workers.store import backlog, figures, identity, losses, recompute, worth
 from workers.store.backlog import StepState
 from workers.store.database import snapshot
 
@@ -32,11 +32,14 @@ def status(
     With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
     document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
+    Unbilled money is in flight, excepted money waits for a person; the estimated loss is apart from both: what events
+    that never came would have cost.
 
     Work is listed by tier, the order in which it drains after an outage. What is away is named first, with what waits
     for it; infra/runbooks/degradation.md says what happens meanwhile.
     """
     with reach.database():
+        reach.appraise()
         with snapshot() as conn:
             facts: dict[str, Any] = {"away": away.now(conn), "steps": _by_tier(backlog.states(conn)), **_money(conn)}
             if check_identity:
@@ -57,19 +60,19 @@ def _by_tier(states: Sequence[StepState]) -> list[StepState]:
 
 
 def _money(conn: Connection) -> dict[str, Any]:
-    causes = worth.causes(conn)
-    excepted: dict[str, Decimal] = {}
-    for cause in causes:
-        for currency, amount in cause.money.items():
-            excepted[currency] = excepted.get(currency, Decimal(0)) + amount
+    excepted = worth.excepted(conn)
+    lost = losses.losses(conn)
     unbilled: dict[str, Decimal] = {}
     for each in figures.unbilled(conn):
         unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted,
-        "exceptions": sum(cause.exceptions for cause in causes),
-        "unpriced": sum(cause.unpriced for cause in causes),
+        "excepted": excepted.money,
+        "exceptions": excepted.exceptions,
+        "unpriced": excepted.unpriced,
+        "estimated_loss": lost.money,
+        "missing_events": lost.missing,
+        "gaps": lost.gaps,
     }
 
 
@@ -127,6 +130,11 @@ def _print(facts: dict[str, Any]) -> None:
     held = f"{money_text(facts['excepted'])} in {count(facts['exceptions'])} open exception{plural}"
     unpriced = f" ({count(facts['unpriced'])} without a price yet)" if facts["unpriced"] else ""
     out.print(f"Excepted: [bold]{held}[/]{unpriced}")
+    if facts["gaps"]:
+        lost = money_text(facts["estimated_loss"]) if facts["estimated_loss"] else "unknown"
+        events = f"{count(facts['missing_events'])} event{'' if facts['missing_events'] == 1 else 's'}"
+        shows = "`tallyline sources gaps` shows which"
+        out.print(f"Estimated loss: [bold]{lost}[/] for {events} that never came: {shows}", soft_wrap=True)
     if "events" in facts:
         _print_identity(facts)
 

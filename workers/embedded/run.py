@@ -101,13 +101,19 @@ def owed() -> Owed:
 
 
 def settle(*, within_s: float, look: Callable[[Owed], object] = lambda _owed: None) -> Owed:
-    """Wait until no work is ready; `look` is called with what is left. Raises `NotSettled` after `within_s`."""
+    """Wait until no work is ready, then tell what is missing; `look` is called with what is left.
+
+    Raises `NotSettled` after `within_s`.
+    """
+    from workers import gaps
+
     deadline = monotonic() + within_s
     pause = threading.Event()
     while True:
         left = owed()
         look(left)
         if not left.ready:
+            gaps.look_now()
             return left
         if monotonic() > deadline:
             raise NotSettled(f"{left.ready} work rows are still ready after {within_s:.0f} s")

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from domain.canonical import KEY_TEXT_BYTES_MAX
+from queues.exceptions import REOPEN
 from workers.store.events import POSITION_BITS
 from workers.store.rules import sql_of_rules
 from workers.store.totals import HASH
@@ -42,14 +43,15 @@ KEY_TEXT = (
 USAGE = f"""
 with picked as ({{picked}}),
 usage as materialized (
-  select p.event_no, p.key16, p.source_id, p.event_id, p.subject, p.happened_at, p.batch_no, p.exception_id,
+  select p.event_no, p.key16, p.source_id, p.meter_id, p.event_id, p.subject, p.happened_at, p.batch_no, p.exception_id,
     date_trunc('hour', p.happened_at) as hour, coalesce(m.id, 0) as metric_id,
     case m.aggregation when 'sum' then (p.data ->> m.property)::numeric else 1 end as quantity,
     case m.aggregation when 'unique_count' then {KEY_TEXT.format("p.data ->> m.property")} end as value,
     case when cardinality(m.dimensions) = 0 or m.id is null then '' else
       (select {KEY_TEXT.format("w")} from
         (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) k (w)) end as dimensions,
-    g.id as mapping_id, s.id as subscription_id, s.cycle_id, v.id as contract_version_id, b.id as billing_period_id,
+    g.id as mapping_id, s.id as subscription_id, s.cycle_id, s.contract_id, v.id as contract_version_id,
+    b.id as billing_period_id,
     s.id is not null and b.id is null as is_period_missing, r.rule_id, w.waits_kind, w.waits_key,
     case when r.rule_id is not null then 'excluded'
       when m.id is null then 'metric_not_found'
@@ -76,6 +78,29 @@ usage as materialized (
       when v.id is null then s.contract_id::text end as waits_key) w
 )"""
 
+#: What is neither billable nor excluded becomes exceptions, a repeat is counted; few rows, so parties are looked up.
+EXCEPTED = f"""
+  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id,
+    subject, happened_at, billing_period_id, quantity, value, dimensions, meter_id, subscription_id, contract_id,
+    account_id, legal_entity_id, waits_kind, waits_key, sentence, correlation_id)
+  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS},
+    event_no & {(1 << POSITION_BITS) - 1}, event_no, source_id, event_id, subject, happened_at, billing_period_id,
+    quantity, value, dimensions, meter_id, subscription_id, contract_id,
+    (select c.account_id from contracts c where c.id = contract_id),
+    (select c.legal_entity_id from contracts c where c.id = contract_id),
+    case when outcome <> 'quantity_missing' then waits_kind end,
+    case when outcome <> 'quantity_missing' then waits_key end, {{sentence}},
+    'receipt/' || (event_no >> {POSITION_BITS})
+  from {{rows}} where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
+  on conflict (step, code, key16, hash, metric_id) do update set {REOPEN}, subscription_id = excluded.subscription_id,
+    contract_id = excluded.contract_id, account_id = excluded.account_id, legal_entity_id = excluded.legal_entity_id,
+    billing_period_id = excluded.billing_period_id
+"""
+_SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what the metric counts'
+      when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
+      when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
+      else 'the meter has no metric and no rule excludes it' end"""
+
 _FATES = f"""
 , billable as (
   insert into attributions (event_no, metric_id, subscription_id, contract_version_id, billing_period_id, source_id,
@@ -92,23 +117,7 @@ healed as (
     reason = 'healed: ' || u.outcome
   from (select distinct exception_id, outcome from usage where exception_id is not null) u
   where x.id = u.exception_id and x.code <> u.outcome),
-excepted as (
-  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id,
-    subject,
-    happened_at, billing_period_id, quantity, waits_kind, waits_key, sentence, correlation_id)
-  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS},
-    event_no & {(1 << POSITION_BITS) - 1}, event_no,
-    source_id, event_id, subject, happened_at, billing_period_id, quantity,
-    case when outcome <> 'quantity_missing' then waits_kind end,
-      case when outcome <> 'quantity_missing' then waits_key end,
-    case outcome when 'quantity_missing' then 'the event lacks what the metric counts'
-      when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
-      when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
-      else 'the meter has no metric and no rule excludes it' end,
-    'receipt/' || (event_no >> {POSITION_BITS})
-  from usage where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
-  on conflict (step, code, key16, hash, metric_id) do update set seen = exceptions.seen + 1, state = 'open',
-    closed_at = null, closed_by = null, reason = null),
+excepted as ({EXCEPTED.format(rows="usage", sentence=_SENTENCE)}),
 sums as materialized (
   select outcome, source_id, metric_id, hour, count(*) as events, sum(coalesce(quantity, 0)) as quantity,
     sum({HASH.format("event_no")}) as hash, count(*) filter (where is_period_missing) as periods_missing

@@ -113,18 +113,6 @@ _EXCEPTIONS = """select x.id, x.step, x.code, x.state, x.seen, m.name as metric,
 from exceptions x left join metrics m on m.id = x.metric_id left join sources s on s.id = x.source_id"""
 
 
-def exception_rows(
-    conn: Connection, *, code: str | None, step: str | None, state: str, rows: int
-) -> Sequence[ExceptionRow]:
-    """The newest exceptions that fit all the filters given."""
-    found = conn.execute(
-        text(f"""{_EXCEPTIONS} where x.state = :state and (cast(:code as text) is null or x.code = :code)
-             and (cast(:step as text) is null or x.step = :step) order by x.id desc limit :rows"""),
-        {"code": code, "step": step, "state": state, "rows": min(rows, ROWS_MAX)},
-    )
-    return [ExceptionRow(*row) for row in found]
-
-
 def exceptions_by_id(conn: Connection, ids: Sequence[int]) -> Sequence[ExceptionRow]:
     """The exceptions with these ids, in order; an id that is not there is left out."""
     found = conn.execute(

@@ -5,9 +5,11 @@ from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
+from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
 from domain.prices import parse_price
 from domain.rating import correction, rate
+from workers.store.exception_groups import CODE_TABLE, code_values
 
 #: Windows that a preview of unbilled money rates; beyond this it would cost the database more than it tells.
 PREVIEWED_MAX = 200_000
@@ -27,9 +29,10 @@ def events(conn: Connection) -> list[tuple[str, int]]:
 
 
 def refused(conn: Connection) -> list[tuple[str, int]]:
-    """(code, refusals) of validate, repeats counted."""
+    """(code, refusals) of validate, repeats counted; what never came was not refused."""
     found = conn.execute(
-        text("select code, sum(seen)::bigint from exceptions where step = 'validate' group by code order by code")
+        text("""select code, sum(seen)::bigint from exceptions
+             where step = 'validate' and code <> 'sequence_gap' group by code order by code""")
     )
     return [(row[0], row[1]) for row in found]
 
@@ -42,13 +45,16 @@ def open_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
     return [(row[0], row[1], row[2]) for row in found]
 
 
-def exception_ages(conn: Connection) -> list[tuple[str, str, float]]:
-    """(step, code, seconds) since the oldest exception that is still open was opened."""
-    found = conn.execute(
-        text("""select step, code, extract(epoch from now() - min(opened_at))::float8 from exceptions
-             where state = 'open' group by step, code order by 1, 2""")
-    )
-    return [(row[0], row[1], row[2]) for row in found]
+_OVERDUE = text(f"""
+select x.step, x.code, count(*) filter (where coalesce(x.deadline_at,
+  x.opened_at + make_interval(hours => coalesce(k.hours, {HOURS["medium"]}))) < now())
+from exceptions x left join {CODE_TABLE} on k.name = x.code where x.state = 'open' group by 1, 2 order by 1, 2
+""")
+
+
+def overdue_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
+    """(step, code, open exceptions that are past their deadline), 0 where none is."""
+    return [(row[0], row[1], row[2]) for row in conn.execute(_OVERDUE, code_values())]
 
 
 def lags(conn: Connection) -> list[tuple[str, float]]:
@@ -119,21 +125,18 @@ def unbilled(conn: Connection) -> list[EntityMoney]:
 
 
 _EXCEPTED = text("""
-select legal_entity_id, currency, sum(amount) from (
-  select i.legal_entity_id, i.currency, abs(i.gross) as amount from invoices i
-  where i.gross is not null and exists (select from work w where w.state = 'dead' and (
-    w.subject = 'invoice/' || i.id
-    or w.subject in (select 'erp_posting/' || p.id from erp_postings p where p.invoice_id = i.id)))
-  union all
-  select coalesce(y.legal_entity_id, ''), x.currency, x.money_at_risk from exceptions x
-  left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
-  where x.state = 'open' and x.money_at_risk is not null) t
-group by 1, 2 order by 1, 2
+select coalesce(x.legal_entity_id, y.legal_entity_id, '') as legal_entity_id, x.currency, sum(x.money_at_risk)
+from exceptions x
+left join billing_periods b on b.id = x.billing_period_id left join billing_cycles y on y.id = b.cycle_id
+where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_gap' group by 1, 2 order by 1, 2
 """)
 
 
 def excepted(conn: Connection) -> list[EntityMoney]:
-    """Money that waits for a person: documents that died on their way, and exceptions whose money is known."""
+    """Money that waits for a person: that of the open exceptions, as far as it is known.
+
+    What is estimated for usage that never came is not in it.
+    """
     return [EntityMoney(row[0], row[1], row[2]) for row in conn.execute(_EXCEPTED)]
 
 

@@ -9,10 +9,12 @@ from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
 from queues.work import Hintable
-from workers.store import fence, master_file, parked
+from workers.store import audit, fence, master_file, parked
+from workers.store.acting import Named, name
 from workers.store.master_contracts import put_versions
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
+from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
@@ -33,9 +35,9 @@ _FIXES = {
 }
 
 
-def read(file: Path) -> tuple[Document, MasterData]:
+def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
-    document = master_file.read(file)
+    document = master_file.read(file, master_file.content_of(file) if content is None else content)
     try:
         return document, MasterData.model_validate(document.values)
     except ValidationError as error:
@@ -50,28 +52,37 @@ def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Proble
 
 
 def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tally, list[Hintable]]:
-    """Load a file as one transaction, which also wakes what was parked for want of it and moves what it changes.
-
-    Returns what was new, changed and there already, and the work that is owed because of it, to be hinted. `person` is
-    who publishes, by default the user of this machine. Raises `MasterInvalid`, having loaded nothing.
-    """
-    document, master = read(file)
+    """Load a file in a transaction of its own; `person` is who publishes, by default the user of this machine."""
+    person = person or getpass.getuser()
     with engine.begin() as conn:
-        loading = Loading(conn, document, master, person or getpass.getuser())
-        put_parties(loading)
-        put_sources(loading)
-        put_meters(loading)
-        fence.take(conn)
-        put_metrics(loading)
-        put_subscriptions(loading)
-        put_versions(loading)
-        put_mappings(loading)
-        hints = [] if loading.tally.is_unchanged else _owe(loading, file.name)
-    return loading.tally, hints
+        name(conn, Named(person, f"master data of {file.name}"))
+        return publish(conn, *read(file), person=person)
+
+
+def publish(conn: Connection, document: Document, master: MasterData, *, person: str) -> tuple[Tally, list[Hintable]]:
+    """Load a file that was read, and wake what was parked for want of it or moves because of it.
+
+    Returns what was new, changed and there already, and the work that is owed because of it, to be hinted after the
+    commit. The caller has named the person; the fence is held from here to its end. Raises `MasterInvalid`.
+    """
+    audit.hold(conn)
+    loading = Loading(conn, document, master, person)
+    put_parties(loading)
+    put_sources(loading)
+    put_dimensions(loading)
+    put_meters(loading)
+    fence.take(conn)
+    put_metrics(loading)
+    put_subscriptions(loading)
+    put_versions(loading)
+    put_mappings(loading)
+    return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 
 def _owe(loading: Loading, file: str) -> list[Hintable]:
     """Owe `enrich` to usage that was parked for what the file brings, and to usage that moves because of it.
+
+    Work that died for want of a price or a tax rate becomes ready again.
 
     In the transaction that publishes: nobody sees the rows before what they are about, and no crash comes between.
     """
@@ -81,7 +92,7 @@ def _owe(loading: Loading, file: str) -> list[Hintable]:
         keys = sorted(key for moved, key in loading.moved if moved == kind)
         if keys:
             hints += parked.move(loading.conn, kind, keys, correlation_id=correlation_id)
-    return hints
+    return hints + parked.heal_dead(loading.conn)
 
 
 def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:

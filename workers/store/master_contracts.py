@@ -1,7 +1,7 @@
 """Contract versions with their prices: numbered, published in order, never edited. The caller holds the fence."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import text
@@ -10,6 +10,7 @@ from domain.canonical import Json, canonical_json
 from domain.periods import EVER
 from domain.prices import PriceInvalid, parse_price, price_json
 from workers.store import master_kinds as kinds
+from workers.store import master_owners
 from workers.store.master_file import Place
 from workers.store.master_models import BookEntry, Version
 from workers.store.master_parties import OPEN_END, instant_of
@@ -37,6 +38,7 @@ class _New:
     contract_id: int
     version: int
     prices: Mapping[str, Row]
+    owner: str | None
 
 
 def put_versions(loading: Loading) -> None:
@@ -50,6 +52,8 @@ def put_versions(loading: Loading) -> None:
     zones = _zones(loading, sorted(contracts.values()))
     published = _published(loading, sorted(contracts.values()))
     fresh: list[_New] = []
+    owners: dict[int, str] = {}
+    priced: list[tuple[int, _New]] = []
     count = 0
     for ref, contract in loading.master.contracts.items():
         mine = published.get(contracts[ref], [])
@@ -61,9 +65,15 @@ def put_versions(loading: Loading) -> None:
             )
             if new is not None and _is_fresh(loading, new, mine):
                 fresh.append(new)
+            elif new is not None:
+                priced += _lacking(new, mine)
+                if new.owner:
+                    owners |= {each.kept.id: new.owner for each in mine if each.version == new.version}
         _refuse_doubles(loading, ref, [version.version for version in contract.versions])
     loading.check()
-    _publish(loading, fresh, [each.kept for rows in published.values() for each in rows if not each.is_superseded])
+    in_force = [each.kept for rows in published.values() for each in rows if not each.is_superseded]
+    _put_prices(loading, [*priced, *_publish(loading, fresh, in_force)])
+    master_owners.change(loading, "contract_versions", owners)
     loading.tally.add("contract_versions", new=len(fresh), same=count - len(fresh))
 
 
@@ -107,11 +117,14 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
     if ends_at <= starts_at:
         loading.refuse((*place, "to"), "is not after `from`", fix="the end is the first day without it")
         return None
-    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices)
+    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices, version.owner)
 
 
 def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
-    """Whether the version is not published yet; notes a problem if it is and says something else."""
+    """Whether the version is not published yet; notes a problem if it is and says something else.
+
+    A metric that it has no price for may get one: no usage of it can have been rated under the version.
+    """
     same = next((each for each in published if each.version == new.version), None)
     if same is None:
         last = max((each.version for each in published), default=NONE)
@@ -123,11 +136,20 @@ def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
     if same.kept.starts_at != new.wanted.starts_at:
         sentence = f"version {new.version} is published from {same.kept.starts_at.isoformat()}"
         loading.refuse((*new.wanted.place, "from"), sentence, fix=add)
-    if same.prices != {metric: _comparable(row) for metric, row in new.prices.items()}:
+    if not same.prices.items() <= {metric: _comparable(row) for metric, row in new.prices.items()}.items():
         loading.refuse((*new.wanted.place, "prices"), f"version {new.version} is published with other prices", fix=add)
     if not same.is_superseded:
         check_end(loading, same.kept, new.wanted, [each.kept for each in published if not each.is_superseded])
     return False
+
+
+def _lacking(new: _New, published: list[_Published]) -> list[tuple[int, _New]]:
+    """The version that is published already, with the prices that it does not have yet."""
+    return [
+        (each.kept.id, replace(new, prices={name: row for name, row in new.prices.items() if name not in each.prices}))
+        for each in published
+        if each.version == new.version
+    ]
 
 
 def _comparable(row: Mapping[str, object]) -> str:
@@ -162,20 +184,23 @@ def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Publis
     return published
 
 
-def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
+def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[tuple[int, _New]]:
+    """Insert the versions that are new; each with its id."""
     planned = plan(loading, in_force, [new.wanted for new in fresh])
     loading.check()
     carry_out(loading, "contract_versions", planned)
     loading.moved |= {("contract", str(contract_id)) for contract_id in planned.keys}
     ends: list[datetime] = [planned.ends.get(-n, new.wanted.ends_at) for n, new in enumerate(fresh, start=1)]
     rows = loading.conn.execute(
-        text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, recorded_by)
-             select contract_id, version, starts_at, ends_at,
-               case when is_superseded then now() else '9999-12-31 00:00:00+00' end, :person
+        text("""insert into contract_versions (contract_id, version, starts_at, ends_at, superseded_at, owner,
+               recorded_by)
+             select t.contract_id, t.version, t.starts_at, t.ends_at,
+               case when is_superseded then now() else '9999-12-31 00:00:00+00' end, coalesce(t.owner, e.name), :person
              from unnest(cast(:contracts as integer[]), cast(:versions as integer[]), cast(:starts as timestamptz[]),
-               cast(:ends as timestamptz[]), cast(:superseded as boolean[]))
-               as t (contract_id, version, starts_at, ends_at, is_superseded)
-             order by contract_id, version returning id, contract_id, version"""),
+               cast(:ends as timestamptz[]), cast(:superseded as boolean[]), cast(:owners as text[]))
+               as t (contract_id, version, starts_at, ends_at, is_superseded, owner)
+             join contracts c on c.id = t.contract_id join legal_entities e on e.id = c.legal_entity_id
+             order by t.contract_id, t.version returning id, contract_id, version"""),
         {
             "person": loading.person,
             "contracts": [new.contract_id for new in fresh],
@@ -183,13 +208,18 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> None:
             "starts": [new.wanted.starts_at for new in fresh],
             "ends": ends,
             "superseded": [-n in planned.superseded for n in range(1, len(fresh) + 1)],
+            "owners": [new.owner for new in fresh],
         },
     )
     made = {(row.contract_id, row.version): row.id for row in rows}
-    named = [((*new.wanted.place, "prices", metric), metric) for new in fresh for metric in new.prices]
+    return [(made[new.contract_id, new.version], new) for new in fresh]
+
+
+def _put_prices(loading: Loading, versions: list[tuple[int, _New]]) -> None:
+    named = [((*new.wanted.place, "prices", metric), metric) for _, new in versions for metric in new.prices]
     metrics = ids(loading, kinds.METRICS, named, name="name", what="metric")
     put(loading, kinds.PRICES, {
         (*new.wanted.place, "prices", metric): {
-            "contract_version_id": made[new.contract_id, new.version], "metric_id": metrics[metric], **price,
-        } for new in fresh for metric, price in new.prices.items()
+            "contract_version_id": version_id, "metric_id": metrics[metric], **price,
+        } for version_id, new in versions for metric, price in new.prices.items()
     })  # fmt: skip

@@ -104,13 +104,17 @@ _READ: Mapping[str, Callable[[str], object]] = {
 }
 
 
-def read(file: Path) -> Document:
-    """Read a file. Raises `MasterInvalid` if it is not there, too large, or no YAML or JSON object."""
+def content_of(file: Path) -> bytes:
+    """The bytes of a file. Raises `MasterInvalid` if it is not there."""
     try:
-        content = file.read_bytes()
+        return file.read_bytes()
     except OSError as error:
         fix = "name a file that can be read"
         raise MasterInvalid(file, [Problem(0, "", f"cannot be read: {error.strerror}", fix)]) from None
+
+
+def read(file: Path, content: bytes) -> Document:
+    """Read the content of a file. Raises `MasterInvalid` if it is too large, or no YAML or JSON object."""
     if len(content) > FILE_BYTES_MAX:
         sentence = f"has {len(content)} bytes, at most {FILE_BYTES_MAX}"
         raise MasterInvalid(file, [Problem(0, "", sentence, "split it: a file may build on what was loaded before")])

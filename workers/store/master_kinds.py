@@ -46,13 +46,18 @@ SUBSCRIPTIONS: Final = Kind(
     {"ends_at": "timestamptz"},
     "usage is attributed by that; add another subscription",
 )
-SOURCES: Final = Kind("sources", {"name": "text"}, free={"owner": "text", "quota_per_hour": "bigint"})
+SOURCES: Final = Kind(
+    "sources",
+    {"name": "text"},
+    free={"owner": "text", "quota_per_hour": "bigint", "sequence_start": "bigint", "gap_grace_s": "integer"},
+)
 METERS: Final = Kind("meters", {"name": "text"}, free={"owner": "text"})
 METER_VERSIONS: Final = Kind(
     "meter_versions",
     {"meter_id": "integer", "version": "integer"},
     {"dataschema": "text", "fields": "jsonb", "max_age_days": "integer", "starts_at": "timestamptz"},
-    why_fixed=_VERSIONED,
+    {"owner": "text"},
+    _VERSIONED,
 )
 METRICS: Final = Kind(
     "metrics",
@@ -65,8 +70,10 @@ METRICS: Final = Kind(
         "dimensions": "text[]",
         "unit": "text",
     },
-    why_fixed="quantities rest on that; add another metric",
+    {"owner": "text"},
+    "quantities rest on that; add another metric",
 )
+DIMENSIONS: Final = Kind("dimensions", {"name": "text"}, free={"owner": "text", "meaning": "text"})
 EXCLUSION_RULES: Final = Kind(
     "exclusion_rules",
     {"name": "text"},

@@ -14,6 +14,8 @@ from pydantic import (
     Tag,
 )
 
+from queues.contracts import SEQUENCE_DIGITS_MAX
+
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
 Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
@@ -25,6 +27,8 @@ Number = Annotated[int, Field(ge=1)]
 CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
 
 DATE_LENGTH = len("2013-01-31")
+#: Thirty days: whatever is missing longer is told before its month can be billed.
+GAP_GRACE_S_MAX = 2_592_000
 
 
 def _day(value: object) -> object:
@@ -107,12 +111,16 @@ Prices = Annotated[
 
 
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric."""
+    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+
+    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
     prices: Prices
+    owner: Name | None = None
 
 
 class Contract(_Part):
@@ -139,6 +147,8 @@ class Source(_Part):
     owner: Name
     users: list[Ref] = []
     quota_per_hour: Number | None = None
+    sequence_start: int | None = Field(default=None, ge=0, lt=10**SEQUENCE_DIGITS_MAX)
+    gap_grace_s: int | None = Field(default=None, ge=0, le=GAP_GRACE_S_MAX)
 
 
 class MeterVersion(_Part):
@@ -149,6 +159,7 @@ class MeterVersion(_Part):
     fields: list[dict[str, Any]]
     max_age_days: int = Field(default=400, ge=1, le=36_525)
     starts: When | None = Field(default=None, alias="from")
+    owner: Name | None = None
 
 
 class Meter(_Part):
@@ -167,6 +178,14 @@ class Metric(_Part):
     property: Ref | None = None
     requires: list[Ref] = []
     dimensions: list[Ref] = []
+    owner: Name | None = None
+
+
+class Dimension(_Part):
+    """A property by whose values usage is kept apart: who answers for it, and what it means."""
+
+    owner: Name
+    meaning: str = Field(default="", max_length=1_000)
 
 
 class ExclusionRule(_Part):
@@ -188,6 +207,7 @@ class Mapping(_Part):
     subscription: Ref
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
+    owner: Name | None = None
 
 
 class TaxRate(_Part):
@@ -213,6 +233,7 @@ class MasterData(_Part):
     subscriptions: dict[Ref, Subscription] = {}
     sources: dict[Name, Source] = {}
     meters: dict[Name, Meter] = {}
+    dimensions: dict[Ref, Dimension] = {}
     metrics: dict[Ref, Metric] = {}
     exclusion_rules: dict[Ref, ExclusionRule] = {}
     mappings: list[Mapping] = []

@@ -13,6 +13,7 @@ from domain.money import Currency
 from domain.periods import EVER, first_instant
 from domain.validation import MeterInvalid, fields_of
 from workers.store import master_kinds as kinds
+from workers.store import master_owners
 from workers.store.master_file import Place
 from workers.store.master_models import MeterVersion
 from workers.store.master_rows import Loading, ids, put
@@ -134,8 +135,10 @@ def put_sources(loading: Loading) -> None:
     """Put sources with the broker users that may claim them; users that are no longer named lose the source."""
     sources = loading.master.sources
     put(loading, kinds.SOURCES, {
-        ("sources", name): {"name": name, "owner": each.owner, "quota_per_hour": each.quota_per_hour}
-        for name, each in sources.items()
+        ("sources", name): {
+            "name": name, "owner": each.owner, "quota_per_hour": each.quota_per_hour,
+            "sequence_start": each.sequence_start, "gap_grace_s": each.gap_grace_s,
+        } for name, each in sources.items()
     })  # fmt: skip
     known = ids(loading, kinds.SOURCES, [(("sources", name), name) for name in sources], name="name", what="source")
     pairs = [(known[name], user) for name, each in sources.items() for user in sorted(set(each.users))]
@@ -166,6 +169,7 @@ def put_meters(loading: Loading) -> None:
         ("meters", name): {"name": name, "owner": each.owner} for name, each in meters.items()
     })  # fmt: skip
     known = ids(loading, kinds.METERS, [(("meters", name), name) for name in meters], name="name", what="meter")
+    kept = master_owners.of_meter_versions(loading, known.values())
     rows: dict[Place, dict[str, object]] = {}
     for name, meter in meters.items():
         for n, version in enumerate(meter.versions):
@@ -174,6 +178,7 @@ def put_meters(loading: Loading) -> None:
                 "meter_id": known[name], "version": version.version, "dataschema": version.dataschema,
                 "fields": fields, "max_age_days": version.max_age_days,
                 "starts_at": instant_text(version.starts, "UTC", missing=EVER),
+                "owner": version.owner or kept.get((known[name], version.version), meter.owner),
             }  # fmt: skip
     loading.check()
     put(loading, kinds.METER_VERSIONS, rows)

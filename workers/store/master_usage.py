@@ -11,7 +11,7 @@ from domain.metrics import Metric, parse_metric
 from domain.periods import EVER
 from domain.validation import MeterInvalid, check_metric
 from workers.store import master_kinds as kinds
-from workers.store import parked, register
+from workers.store import master_owners, parked, register
 from workers.store.master_file import Place
 from workers.store.master_models import Mapping as MappingEntry
 from workers.store.master_parties import OPEN_END, instant_of, instant_text
@@ -29,14 +29,17 @@ def put_metrics(loading: Loading) -> None:
     metrics = loading.master.metrics
     named = [(("metrics", name, "meter"), each.meter) for name, each in metrics.items()]
     meters = ids(loading, kinds.METERS, named, name="name", what="meter")
+    kept_owners = master_owners.by_name(loading, "metrics", metrics)
+    owners = master_owners.by_name(loading, "meters", meters)
     rows: dict[Place, Row] = {}
     for name, each in metrics.items():
-        fields = {"name": name, **each.model_dump()}
+        fields = {"name": name, **each.model_dump(exclude={"owner"})}
         try:
             _check_fed(loading, parse_metric(fields), ("metrics", name))
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
-        rows["metrics", name] = {**fields, "meter_id": meters[each.meter]}
+        owner = each.owner or kept_owners.get(name, owners[each.meter])
+        rows["metrics", name] = {**fields, "meter_id": meters[each.meter], "owner": owner}
     for kept in _kept_metrics(loading):
         if kept.name not in metrics:
             _check_fed(loading, kept, ("meters", kept.meter))
@@ -170,20 +173,23 @@ def put_mappings(loading: Loading) -> None:
     _refuse_doubles(loading, wanted)
     kept, known = _kept_mappings(loading, wanted)
     order = sorted(range(len(wanted)), key=lambda n: wanted[n].starts_at)
-    fresh = []
+    fresh: list[int] = []
+    owners: dict[int, str] = {}
     for n in order:
         same = known.get((wanted[n].key, wanted[n].starts_at, targets[entries[n].subscription]))
         if same is None:
             fresh.append(n)
-        else:
-            check_end(loading, same, wanted[n], kept)
+            continue
+        check_end(loading, same, wanted[n], kept)
+        owners |= {same.id: owner} if (owner := entries[n].owner) else {}
     loading.check()
     planned = plan(loading, kept, [wanted[n] for n in fresh])
     loading.check()
     carry_out(loading, "mappings", planned)
     loading.moved |= {("mapping", parked.mapping_key(source, subject)) for source, subject in planned.keys}
     rows = [(wanted[n], targets[entries[n].subscription], planned.ends.get(-i)) for i, n in enumerate(fresh, start=1)]
-    _insert_mappings(loading, rows)
+    _insert_mappings(loading, rows, [entries[n] for n in fresh])
+    master_owners.change(loading, "mappings", owners)
     loading.tally.add("mappings", new=len(fresh), same=len(wanted) - len(fresh))
 
 
@@ -244,12 +250,15 @@ def _kept_mappings(loading: Loading, wanted: list[Wanted]) -> tuple[list[Kept], 
     return kept, known
 
 
-def _insert_mappings(loading: Loading, rows: list[tuple[Wanted, int, datetime | None]]) -> None:
+def _insert_mappings(
+    loading: Loading, rows: list[tuple[Wanted, int, datetime | None]], entries: list[MappingEntry]
+) -> None:
+    of_sources = master_owners.by_name(loading, "sources", {each.source for each in entries})
     loading.conn.execute(
-        text("""insert into mappings (source_id, subject, subscription_id, starts_at, ends_at, recorded_by)
+        text("""insert into mappings (source_id, subject, subscription_id, starts_at, ends_at, owner, recorded_by)
              select *, :person from unnest(cast(:sources as integer[]), cast(:subjects as text[]),
-               cast(:subscriptions as integer[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]))
-             order by 1, 2, 4"""),
+               cast(:subscriptions as integer[]), cast(:starts as timestamptz[]), cast(:ends as timestamptz[]),
+               cast(:owners as text[])) order by 1, 2, 4"""),
         {
             "person": loading.person,
             "sources": [each.key[0] for each, _, _ in rows],  # type: ignore[index]
@@ -257,5 +266,6 @@ def _insert_mappings(loading: Loading, rows: list[tuple[Wanted, int, datetime | 
             "subscriptions": [subscription for _, subscription, _ in rows],
             "starts": [each.starts_at for each, _, _ in rows],
             "ends": [ends_at or each.ends_at for each, _, ends_at in rows],
+            "owners": [each.owner or of_sources[each.source] for each in entries],
         },
     )

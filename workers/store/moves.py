@@ -8,8 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
-from workers.store.attributions import MAPPING_KEY, USAGE, Gap
-from workers.store.events import POSITION_BITS
+from workers.store.attributions import EXCEPTED, MAPPING_KEY, USAGE, Gap
 from workers.store.rules import sql_of_rules
 from workers.store.totals import signed_hash
 
@@ -68,16 +67,7 @@ excluded as (
   insert into exclusions (event_no, metric_id, rule_id, source_id, batch_no, hour, quantity)
   select event_no, metric_id, rule_id, source_id, batch_no, hour, coalesce(quantity, 0)
   from changed where outcome = 'excluded' order by 1, 2),
-excepted as (
-  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id,
-    subject, happened_at, billing_period_id, quantity, waits_kind, waits_key, sentence, correlation_id)
-  select 'enrich', outcome, key16, cast('' as bytea), metric_id, event_no >> {POSITION_BITS},
-    event_no & {(1 << POSITION_BITS) - 1}, event_no, source_id, event_id, subject, happened_at, billing_period_id,
-    quantity, waits_kind, waits_key, 'the terms under which the usage was attributed are no longer in force',
-    'receipt/' || (event_no >> {POSITION_BITS})
-  from changed where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
-  on conflict (step, code, key16, hash, metric_id) do update set seen = exceptions.seen + 1, state = 'open',
-    closed_at = null, closed_by = null, reason = null),
+excepted as ({EXCEPTED.format(rows="changed", sentence="'the terms of the usage are no longer in force'")}),
 totals as (
   insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
   select hop, source_id, metric_id, hour, sum(sign), sum(sign * coalesce(quantity, 0)),

@@ -33,14 +33,14 @@ on conflict (key) do nothing
 
 def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
     """Owe the notice on the exchange `tallyline`, once for each key, and `notify` with it."""
-    _write(unit.conn, notice, key=key, at=unit.now)
+    _insert(unit.conn, notice, key=key, at=unit.now)
     unit.then(cause, "notify", f"notices/{key}", lane="live")
 
 
-def owe_alone(conn: Connection, notice: Notice, *, key: str, at: datetime, correlation_id: str) -> list[Hintable]:
-    """Owe a notice that no step causes, once for each key; what to hint after the commit."""
-    _write(conn, notice, key=key, at=at)
-    return work.insert(conn, [NewWork("notify", f"notices/{key}", correlation_id=correlation_id)])
+def owe_once(conn: Connection, notice: Notice, *, key: str, at: datetime, correlation_id: str) -> list[Hintable]:
+    """As `owe`, of what no step found out: the work to hint after the commit, none if it is owed already."""
+    _insert(conn, notice, key=key, at=at)
+    return work.insert(conn, [NewWork("notify", f"notices/{key}", correlation_id)])
 
 
 def event_of(notice: Notice, *, key: str, at: datetime) -> bytes:
@@ -48,7 +48,7 @@ def event_of(notice: Notice, *, key: str, at: datetime) -> bytes:
     return _encode(notice.to_event(id=key, source=SOURCE, at=at))
 
 
-def _write(conn: Connection, notice: Notice, *, key: str, at: datetime) -> None:
+def _insert(conn: Connection, notice: Notice, *, key: str, at: datetime) -> None:
     values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
     conn.execute(_INSERT, {**values, "bodies": [event_of(notice, key=key, at=at).decode()]})
 

@@ -79,7 +79,7 @@ def owe_away(conn: Connection, outages: Iterable[Outage], *, at: datetime, corre
     hints: list[Hintable] = []
     for each in outages:
         key = away_key(each)
-        hints += notices.owe_alone(conn, dependency_away(each), key=key, at=at, correlation_id=correlation_id)
+        hints += notices.owe_once(conn, dependency_away(each), key=key, at=at, correlation_id=correlation_id)
     return hints
 
 
@@ -90,7 +90,7 @@ def owe_back(
     hints: list[Hintable] = []
     for each, until in ended:
         notice = dependency_back(each, until=until)
-        hints += notices.owe_alone(conn, notice, key=f"{each.key}/back", at=at, correlation_id=correlation_id)
+        hints += notices.owe_once(conn, notice, key=f"{each.key}/back", at=at, correlation_id=correlation_id)
     return hints
 
 

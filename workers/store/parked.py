@@ -1,14 +1,39 @@
-"""Parked usage: open exceptions that wait for a key, and the work that looks at them again when the key arrives."""
+"""What waits for master data: parked usage and the work that looks at it again, and dead work whose cause is gone."""
 
 import hashlib
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from queues.topology import queue_name
 from queues.work import Hintable, NewWork, insert
 
 #: As long as a work subject may carry; `attributions` spells a longer one by its md5.
 SUBJECT_LENGTH_MAX = 120
+#: Dead rows that are woken at once; the next look finds the rest.
+HEALED_MAX = 1_000
+
+#: Dead rows whose exception waits for a price or a tax rate that is there now. Asked of the data itself, so that it
+#: does not matter who brought them, nor whether the row died while they were on their way.
+_HEAL_DEAD = text("""
+with cured as (
+  select w.id, x.id as exception_id, x.waits_kind from exceptions x join work w on w.id = x.work_id and w.state = 'dead'
+  where x.state = 'open' and (
+    (x.waits_kind = 'price' and exists (select from prices p join metrics m on m.id = p.metric_id
+      where p.contract_version_id = cast(x.facts ->> 'contract_version' as integer) and m.name = x.facts ->> 'metric'))
+    or (x.waits_kind = 'tax_rate' and (select count(*) from tax_rates t
+      where t.jurisdiction = x.facts ->> 'jurisdiction' and t.category = x.facts ->> 'category'
+        and cast(x.facts ->> 'tax_point_on' as date) >= t.starts_on
+        and cast(x.facts ->> 'tax_point_on' as date) < t.ends_on) = 1))
+  order by w.id limit :rows for update of w, x skip locked),
+healed as (
+  update exceptions x set state = 'resolved', closed_at = now(), closed_by = 'tallyline',
+    reason = 'healed: its ' || replace(c.waits_kind, '_', ' ') || ' is there now'
+  from cured c where x.id = c.exception_id)
+update work w set state = 'ready', lane = 'replay', attempts = 0, starts = 0, due_at = now(), hinted_at = now(),
+  hints = 1, lease_until = null, done_at = null, outcome = 'healed', error = null
+from cured c where w.id = c.id returning w.id, w.step, w.lane, w.connection_id, w.weight, w.correlation_id
+""")
 
 
 def mapping_key(source_id: int, subject: str) -> str:
@@ -57,3 +82,15 @@ def wake_all(conn: Connection, *, correlation_id: str) -> list[Hintable]:
              and waits_kind is not null order by 1, 2 limit 10000""")
     ).all()
     return wake(conn, [(row.waits_kind, row.waits_key) for row in waits], correlation_id=correlation_id)
+
+
+def heal_dead(conn: Connection) -> list[Hintable]:
+    """Make dead rows ready again whose price or tax rate has come, in the lane `replay`; to be hinted after the commit.
+
+    Their exceptions are resolved; one that dies again opens its own anew.
+    """
+    found = conn.execute(_HEAL_DEAD, {"rows": HEALED_MAX}).all()
+    return [
+        Hintable(row.id, row.step, queue_name(row.step, row.lane, row.connection_id), row.weight, row.correlation_id)
+        for row in found
+    ]

@@ -60,4 +60,12 @@ def _meters(conn: Connection, names: Collection[str]) -> dict[str, tuple[MeterVe
     return meters
 
 
-__all__ = ["Field", "Register", "Source", "load"]
+def meter_ids(conn: Connection, names: Collection[str]) -> dict[str, int]:
+    """The meters that are called so."""
+    found = conn.execute(
+        text("select name, id from meters where name = any(cast(:names as text[]))"), {"names": sorted(names)}
+    )
+    return {row.name: row.id for row in found}
+
+
+__all__ = ["Field", "Register", "Source", "load", "meter_ids"]

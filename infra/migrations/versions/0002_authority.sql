@@ -97,3 +97,26 @@ grant update (revoked_at, revoked_by, used_at) on api_tokens to tallyline_app;
 grant update (superseded_at, superseded_by) on approval_policies to tallyline_app;
 grant update (state, closed_at, outcome) on approval_requests to tallyline_app;
 grant usage on all sequences in schema public to tallyline_app;
+
+-- What needs a second person until a deployment decides otherwise. An action that no policy speaks of does not happen.
+insert into approval_policies (action, role, needs, decided_by, recorded_by)
+select action, role, needs, 'approver', 'tallyline' from (values
+  ('prices.publish', 'finance', 'always'), ('mappings.publish', 'finance', 'always'),
+  ('mappings.publish', 'operator', 'always'), ('meters.publish', 'operator', 'always'),
+  ('taxes.publish', 'finance', 'always'), ('rules.publish', 'finance', 'always'),
+  ('parties.publish', 'finance', 'nothing'), ('sources.publish', 'operator', 'nothing'),
+  ('sources.publish', 'admin', 'nothing'), ('replay.edit', 'finance', 'always'),
+  ('documents.repair', 'finance', 'always'), ('runs.request', 'finance', 'nothing'),
+  ('runs.request', 'operator', 'nothing'), ('runs.override', 'finance', 'nothing'),
+  ('runs.override_total', 'finance', 'always'), ('runs.approve', 'approver', 'nothing'),
+  ('runs.reopen', 'finance', 'always'), ('credits.grant', 'finance', 'always'),
+  ('exceptions.assign', 'operator', 'nothing'), ('exceptions.assign', 'finance', 'nothing'),
+  ('replay.control', 'operator', 'nothing'), ('replay.control', 'finance', 'nothing'),
+  ('retention.erase', 'operator', 'nothing'), ('people.change', 'admin', 'nothing'),
+  ('policies.change', 'admin', 'always')) as t (action, role, needs);
+insert into approval_policies (action, role, needs, currency, money_max, decided_by, recorded_by)
+select action, role, 'above_limit', currency, money_max * factor, 'approver', 'tallyline' from (values
+  ('replay.technical', 'operator', 10000), ('replay.technical', 'finance', 10000),
+  ('replay.business', 'finance', 10000), ('exceptions.dismiss', 'finance', 1000),
+  ('exceptions.write_off', 'finance', 1000)) as t (action, role, money_max)
+cross join (values ('EUR', 1), ('USD', 1), ('GBP', 1), ('CHF', 1), ('JPY', 150)) as c (currency, factor);

@@ -8,8 +8,23 @@ from typing import Any
 from sqlalchemy import create_engine, text
 from typer.testing import CliRunner
 
+from domain.authority import ACTIONS
 from workers.cli.app import app
 
+#: The token of Ann, who may do everything, in a fleet.
+TOKEN = "tally_ann"
+#: One person may do everything: what takes two people has tests of its own.
+ALONE = """
+insert into approval_policies (action, role, needs, decided_by, recorded_by)
+select action, role, 'nothing', 'approver', 'test' from unnest(array[{actions}]) action,
+  unnest(array['operator', 'finance', 'approver', 'admin']) role
+;
+insert into people (id, name, created_by) values ('ann', 'Ann', 'test');
+insert into person_roles (person_id, role, granted_by)
+select 'ann', role, 'test' from unnest(array['operator', 'finance', 'approver', 'admin']) role;
+insert into api_tokens (person_id, hash, scopes, created_by, expires_at)
+values ('ann', sha256('{token}'), array['*'], 'test', now() + interval '1 day')
+""".format(token=TOKEN, actions=", ".join(f"'{name}'" for name in ACTIONS))
 DEMO = Path(__file__).resolve().parents[3] / "infra" / "demo"
 
 
@@ -51,11 +66,11 @@ class Operator:
         return value
 
     def empty(self) -> None:
-        """Forget all rows and begin all numbers anew, which is faster than another database."""
+        """Forget all rows, also those nothing may remove, and begin all numbers anew: faster than another database."""
         tables = self.one("""select string_agg(format('%I', relname), ', ') from pg_class
           where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
             and relname <> 'alembic_version'""")
-        self.run(f"truncate {tables} restart identity cascade")
+        self.run(f"set local session_replication_role = replica; truncate {tables} restart identity cascade; {ALONE}")
 
     def run(self, sql: str, **values: object) -> None:
         with self.owner.begin() as conn:

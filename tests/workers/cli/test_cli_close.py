@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from operator_bench import departure
+from operator_bench import TOKEN, departure
 
 from workers.cli import billing, reach, working
 
@@ -167,6 +167,7 @@ def test_a_legal_entity_with_several_cycles_is_asked_which(airports):
 
 def test_in_a_fleet_the_command_asks_and_the_workers_go_on(month, monkeypatch):
     monkeypatch.setattr(reach, "is_fleet", lambda: True)
+    monkeypatch.setenv("TALLYLINE_TOKEN", TOKEN)
 
     asked = month("close", "newark", "2013-01")
     early = month("close", "newark", "2013-01", "--approve")
@@ -179,6 +180,7 @@ def test_in_a_fleet_the_command_asks_and_the_workers_go_on(month, monkeypatch):
 
 def test_a_run_that_nobody_works_on_is_not_waited_for_for_ever(month, monkeypatch):
     monkeypatch.setattr(reach, "is_fleet", lambda: True)
+    monkeypatch.setenv("TALLYLINE_TOKEN", TOKEN)
     monkeypatch.setattr(billing, "REST_S_MAX", 0)
 
     ran = month("close", "newark", "2013-01", "--watch")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pika
 import pytest
-from operator_bench import DEMO, Operator
+from operator_bench import DEMO, TOKEN, Operator
 
 from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
@@ -30,7 +30,9 @@ def test_a_sound_deployment_is_ok_in_every_check(airports):
     found = airports.json("doctor")
 
     assert set(states(found).values()) == {"ok"}
-    assert {"mode", "schema", "database", "clock of the database", "work", "master data"} == set(states(found))
+    assert {"mode", "schema", "database", "clock of the database", "work", "audit log", "master data"} == set(
+        states(found)
+    )
     assert "embedded" in airports("doctor").out
 
 
@@ -68,6 +70,16 @@ def test_what_will_not_work_is_named_with_what_to_do(airports, change, name):
 
     assert found[name]["state"] == "warning"
     assert found[name]["fix"]
+
+
+def test_a_trigger_of_the_audit_log_that_is_off_is_wrong(airports):
+    airports.run("alter table prices disable trigger audit_insert")
+    try:
+        found = {each["name"]: each for each in json.loads(airports("doctor", "--json").out)}
+    finally:
+        airports.run("alter table prices enable trigger audit_insert")
+
+    assert (found["audit log"]["state"], found["audit log"]["says"]) == ("wrong", "a trigger is gone or off: prices")
 
 
 def test_a_schema_of_another_revision_is_wrong(operator):
@@ -133,7 +145,13 @@ def fleet(database_url: str, *words: str, **environment: str) -> subprocess.Comp
     named = {f"TALLYLINE_{name.upper()}": value for name, value in environment.items()}
     return subprocess.run(
         [sys.executable, "-m", "workers", *words],
-        env={**kept, "TALLYLINE_MODE": "fleet", "TALLYLINE_DATABASE_URL": database_url, **named},
+        env={
+            **kept,
+            "TALLYLINE_MODE": "fleet",
+            "TALLYLINE_DATABASE_URL": database_url,
+            "TALLYLINE_TOKEN": TOKEN,
+            **named,
+        },
         cwd=ROOT,
         capture_output=True,
         text=True,

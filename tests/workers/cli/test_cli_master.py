@@ -141,6 +141,24 @@ def test_what_others_rest_on_is_not_edited(operator, tmp_path, old, new, says):
     assert operator.json("master", "load", kept)["changed"] == {}
 
 
+def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_changes(load, operator):
+    talk = "  talk: {meter: call.ended, aggregation: sum, property: minutes, unit: minute}\nexclusion_rules:"
+    with_metric = changed("exclusion_rules:", talk)
+    load(with_metric)
+    calls = SMALL[SMALL.index("    calls: {terms:") : SMALL.index("contracts:")]
+    lacking = calls + calls.replace("calls:", "talk:").replace("0.25", "0.01")
+
+    ran = load(with_metric.replace(calls, lacking))
+
+    assert ran.code == 0
+    assert operator.rows("""select m.name, p.terms ->> 'unit_amount', v.version from prices p
+      join metrics m on m.id = p.metric_id join contract_versions v on v.id = p.contract_version_id order by 1""") == [
+        ("calls", "0.25", 1), ("talk", "0.01", 1),
+    ]  # fmt: skip
+    ran = load(with_metric)
+    assert "version 1 is published with other prices" in " ".join(ran.err.split())
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
@@ -364,3 +382,75 @@ def test_a_later_version_of_a_meter_feeds_the_metrics_that_are_there(load, opera
     assert ran.code == 2
     assert says in " ".join(ran.err.split())
     assert operator.rows("select version from meter_versions") == [(1,)]
+
+
+OWNERS = """select 'version', owner from meter_versions union all select 'metric', owner from metrics
+  union all select 'prices', owner from contract_versions union all select 'mapping', owner from mappings order by 1"""
+
+
+def test_what_names_no_owner_is_owned_like_what_it_belongs_to(operator, load):
+    assert load(SMALL).code == 0
+
+    assert operator.rows(OWNERS) == [
+        ("mapping", "operations"), ("metric", "operations"), ("prices", "Us"), ("version", "operations"),
+    ]  # fmt: skip
+
+
+OWNED = (
+    SMALL.replace("{meter: call.ended, aggregation: count", "{owner: product, meter: call.ended, aggregation: count")
+    .replace("{version: 1, fields", "{version: 1, owner: network, fields")
+    .replace("{version: 1, from: 2026", "{version: 1, owner: sales, from: 2026")
+    .replace("subscription: S-1}", "subscription: S-1, owner: support}")
+)
+
+
+def test_owners_are_named_at_once_or_later_and_stay_where_a_file_leaves_them_out(operator, load):
+    load(SMALL)
+
+    assert load(OWNED).code == 0
+    named = [("mapping", "support"), ("metric", "product"), ("prices", "sales"), ("version", "network")]
+    assert operator.rows(OWNERS) == named
+    count = operator.one("select count(*) from audit_log")
+    assert load(SMALL).code == 0
+    assert operator.rows(OWNERS) == named
+    assert operator.one("select count(*) from audit_log") == count
+    assert operator.one("select count(*) from contract_versions") == 1
+    operator.empty()
+    assert load(OWNED).code == 0
+    assert operator.rows(OWNERS) == named
+
+
+def test_another_owner_counts_as_a_change_of_the_row(operator, load, tmp_path):
+    load(SMALL)
+    file = tmp_path / "owned.yaml"
+    file.write_text(OWNED)
+
+    told = operator.json("master", "load", file)
+
+    assert told["changed"] == {"contract_versions": 1, "mappings": 1, "meter_versions": 1, "metrics": 1}
+    assert "mappings" not in told["new"]
+    assert told["same"].get("mappings", 0) == 0
+
+
+def test_every_dimension_of_a_metric_has_an_owner(operator, load):
+    two = SMALL.replace("unit: call}", "unit: call, owner: product, dimensions: [region, country]}").replace(
+        "[{name: minutes, kind: decimal}]",
+        "[{name: minutes, kind: decimal}, {name: region, kind: string}, {name: country, kind: string}]",
+    )
+    named = two + "dimensions:\n  region: {owner: network, meaning: where the call began}\n"
+
+    assert load(named).code == 0
+
+    kept = [("country", "product", ""), ("region", "network", "where the call began")]
+    assert operator.rows("select name, owner, meaning from dimensions order by 1") == kept
+    assert load(two).code == 0
+    assert operator.rows("select name, owner, meaning from dimensions order by 1") == kept
+    assert load(named.replace("owner: network", "owner: operations")).code == 0
+    assert operator.rows("select owner from dimensions where name = 'region'") == [("operations",)]
+
+
+def test_an_owner_without_a_name_is_refused(load):
+    ran = load(OWNED.replace("owner: sales", 'owner: ""'))
+
+    assert ran.code == 2
+    assert "contracts.C-1.versions[0].owner" in ran.err.replace("\n", "")

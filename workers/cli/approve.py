@@ -1,0 +1,102 @@
+"""`tallyline approve`: what waits for a second person, and the decision."""
+
+from dataclasses import asdict
+from typing import Annotated, Any, Literal
+
+import typer
+
+from domain.approvals import Effect
+from workers.cli import console, reach
+from workers.cli.acting import As, acting
+from workers.cli.console import AsJson, Failure
+from workers.cli.status import money_text
+from workers.cli.working import work_here
+from workers.deeds import doing
+from workers.store import approvals
+from workers.store.approvals import Asked
+from workers.store.database import snapshot
+
+
+@console.command
+def approve(
+    request: Annotated[int | None, typer.Argument(help="The request's number; without one, list them.")] = None,
+    refuse: Annotated[bool, typer.Option("--refuse", help="Decide against it.")] = False,
+    withdraw: Annotated[bool, typer.Option("--withdraw", help="Take back what you asked for yourself.")] = False,
+    show: Annotated[bool, typer.Option("--show", help="Only show it, with everything it would do.")] = False,
+    state: Annotated[
+        Literal["open", "granted", "refused", "withdrawn", "expired", "stale", "all"],
+        typer.Option(help="Which requests to list."),
+    ] = "open",
+    note: Annotated[str, typer.Option(help="Kept with the decision; a refusal needs one.")] = "",
+    as_: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """List what waits for a second person, or decide it: granting does it at once, as of now.
+
+    Nobody decides what they asked for themselves. What would move more money by now than was asked for is stale and has
+    to be asked for again. Example: tallyline approve 3 --note "as agreed on Monday"
+    """
+    if request is None:
+        _list(None if state == "all" else state, as_json=as_json)
+        return
+    if refuse and not note:
+        raise Failure("a refusal needs a reason", fix='add --note "why"')
+    with reach.database():
+        if show:
+            facts = _shown(request)
+        elif withdraw:
+            facts = {"request": doing.withdraw(acting(as_), request).id, "state": "withdrawn"}
+        elif refuse:
+            facts = {"request": doing.refuse(acting(as_), request, note=note).id, "state": "refused"}
+        else:
+            done = doing.grant(acting(as_), request, note=note)
+            work_here(done.carried.hints)
+            facts = {"request": request, "state": "granted", "did": done.plan.summary, **done.carried.facts}
+    _tell(facts, as_json=as_json)
+
+
+def _list(state: str | None, *, as_json: bool) -> None:
+    with reach.database(), snapshot() as conn:
+        rows = approvals.requests(conn, state=state)
+    if as_json:
+        console.print_json([_plain(row) for row in rows])
+        return
+    if not rows:
+        console.out().print("Nothing waits for approval." if state == "open" else "There is no such request.")
+        return
+    shown = [
+        [row.id, row.summary, row.reason, effect_text(row.effect), row.requested_by, row.decided_by,
+         f"{row.expires_at:%Y-%m-%d %H:%M}", row.state]
+        for row in rows
+    ]  # fmt: skip
+    columns = ["request#", "what", "why", "money#", "asked by", "decided by", "expires (UTC)", "state"]
+    console.out().print(console.table("Requests", columns, shown))
+    if state == "open":
+        console.out().print("next: [bold]tallyline approve N[/], or with --show, or --refuse --note WHY")
+
+
+def effect_text(effect: Effect) -> str:
+    """The money an act moves, for people."""
+    return "unknown" if effect is None else money_text(effect)
+
+
+def _plain(asked: Asked) -> dict[str, Any]:
+    facts = asdict(asked)
+    attachment = facts.pop("attachment")
+    return facts | {"attachment_bytes": 0 if attachment is None else len(attachment)}
+
+
+def _shown(request: int) -> dict[str, Any]:
+    with snapshot() as conn:
+        found = approvals.one(conn, request)
+    if found is None:
+        raise Failure(f"there is no request {request}", fix="`tallyline approve` lists those that are open")
+    return _plain(found)
+
+
+def _tell(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        console.print_json(facts)
+    else:
+        rows = [[name, value] for name, value in facts.items() if value not in (None, {}, "")]
+        console.out().print(console.table("", ["field", "value"], rows))

@@ -1,0 +1,55 @@
+"""Deeds about people: who is registered, and in which roles."""
+
+from typing import Final
+
+from sqlalchemy import Connection
+
+from domain.approvals import NO_MONEY
+from domain.authority import ROLES, NotPermitted, Role
+from workers.deeds.deed import Carried, Deed, Order, Plan
+from workers.store import people
+
+
+def _person(order: Order) -> str:
+    return str(order.payload["person"])
+
+
+def _roles(order: Order) -> list[Role]:
+    return [role for role in ROLES if role in order.payload["roles"]]
+
+
+def _plan(verb: str, order: Order) -> Plan:
+    person, roles = _person(order), ", ".join(_roles(order)) if "roles" in order.payload else ""
+    summary = f"{verb} {person}{f' as {roles}' if roles else ''}"
+    return Plan(("people.change",), f"person/{person}", summary, NO_MONEY)
+
+
+def _register(conn: Connection, order: Order) -> Carried:
+    name = str(order.payload["name"])
+    is_changed = people.register(conn, _person(order), name=name, roles=_roles(order), by=order.person)
+    return Carried({"is_changed": is_changed})
+
+
+def _revoke(conn: Connection, order: Order) -> Carried:
+    revoked = people.revoke_roles(conn, _person(order), _roles(order), by=order.person)
+    _require_admin(conn)
+    return Carried({"revoked": revoked})
+
+
+def _disable(conn: Connection, order: Order) -> Carried:
+    is_changed = people.disable(conn, _person(order), by=order.person)
+    _require_admin(conn)
+    return Carried({"is_changed": is_changed})
+
+
+def _require_admin(conn: Connection) -> None:
+    """Somebody has to be left who can say who is who."""
+    if not people.active_admins(conn):
+        raise NotPermitted("nobody would be left with the role admin", action="people.change")
+
+
+DEEDS: Final = (
+    Deed("people.register", lambda _, order: _plan("register", order), _register),
+    Deed("people.revoke", lambda _, order: _plan("take roles from", order), _revoke),
+    Deed("people.disable", lambda _, order: _plan("disable", order), _disable),
+)

@@ -1,0 +1,18 @@
+"""Which deeds there are; a line here is all that a new one needs."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from workers.deeds import master, people, policies, runs, sources
+from workers.deeds.deed import Deed
+
+DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
+    {deed.name: deed for module in (master, people, policies, runs, sources) for deed in module.DEEDS}
+)
+
+
+def deed_named(name: str) -> Deed:
+    """The deed of that name; a name that is not registered is a mistake of ours."""
+    assert name in DEEDS, name
+    return DEEDS[name]
