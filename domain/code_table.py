@@ -304,4 +304,19 @@ approval_closed medium
 approval_stale medium
     What was asked for would move more money now, or is no longer possible.
     Look at what changed, and ask for it again.
+replay_empty low
+    Nothing that is open fits what was selected, or nothing in it can be replayed, dismissed or written off.
+    List what is open with `tallyline exceptions list`, and select that.
+replay_too_large medium
+    More was selected than one replay holds.
+    Select less: by account, source, period or age; then replay the rest.
+replay_busy low
+    The live line holds what a forecast has to look at, or usage came while it looked.
+    Ask again in a moment, or select less.
+replay_out_of_order medium
+    The replay is not in a state from which that is possible.
+    Look at it with `tallyline replay show`.
+edit_invalid medium
+    An edit would make another event of it, or not give what the metric counts.
+    Change only what is wrong; source and id stay, and an event that was accepted keeps all but its data.
 """
