@@ -281,6 +281,8 @@ create trigger audit_update after update of approved_by, approved_at on billing_
 -- ------------------------------------------------------------------------------------------------- documents
 -- A document that has a number is what was sent and booked: it may become posted, or void before that, and nothing else.
 create function invoice_stays() returns trigger language plpgsql as $$
+declare
+  steps text[] := array['state', 'pending'];        -- what may change of it, and when it became void
 begin
   if old.state <> new.state and (old.state, new.state) not in (values
       ('draft', 'taxed'), ('draft', 'empty'), ('draft', 'void'), ('taxed', 'approved'), ('taxed', 'issued'),
@@ -289,8 +291,11 @@ begin
   then
     raise exception 'invoice % cannot become % from %', old.id, new.state, old.state using errcode = 'check_violation';
   end if;
+  if new.state = 'void' and old.state <> 'void' then
+    steps := steps || array['voided_at'];
+  end if;
   if old.state in ('issued', 'posted', 'void')
-    and to_jsonb(old) - 'state' - 'pending' is distinct from to_jsonb(new) - 'state' - 'pending' then
+    and to_jsonb(old) - steps is distinct from to_jsonb(new) - steps then
     raise exception 'invoice % is % and never changes', old.id, old.state
       using errcode = 'check_violation', hint = 'Correct it by a credit note and a new document.';
   end if;

@@ -110,6 +110,7 @@ create index receipts_kept on receipts (received_at) where erased_at is null;
 revoke all on tax_commitments, repairs, repair_history from public;
 revoke all on function erasable_receipts(integer, integer), erase_receipts(integer, integer) from public;
 grant select, insert on tax_commitments, repairs, repair_history to tallyline_app;
+grant update (voided_at) on invoices to tallyline_app;
 grant update (state, reference, updated_at) on tax_commitments to tallyline_app;
 grant update (state, finished_at) on repairs to tallyline_app;
 grant execute on function erasable_receipts(integer, integer), erase_receipts(integer, integer) to tallyline_app;
