@@ -9,8 +9,8 @@ from queues import work
 from queues.settings import settings
 from queues.work import NewWork
 from workers import sweeper
-from workers.store import parked
-from workers.store import replay as replays
+from workers.store import acting, parked
+from workers.store.acting import Named
 from workers.store.database import engine, forget_engine
 from workers.unit import bury
 
@@ -57,15 +57,21 @@ def shown(rabbit, *ids: int) -> None:
 
 
 def heal(_work_id: int) -> None:
-    run(RATE)
+    with engine().begin() as conn:
+        acting.name(conn, Named("ann", "the rate of the state"))
+        conn.execute(text(RATE))
     with engine().begin() as conn:
         assert parked.heal_dead(conn)
 
 
 def replay(work_id: int) -> None:
-    with engine().begin() as conn:
-        (number,) = conn.execute(text("select id from exceptions where work_id = :id"), {"id": work_id}).scalars()
-        replays.replay(conn, [number], person="ann", reason="again")
+    """What a replay makes of a dead row and its exception."""
+    run("update work set state = 'ready', lane = 'replay', due_at = now() where id = :id", id=work_id)
+    run(
+        """update exceptions set state = 'replayed', closed_at = now(), closed_by = 'ann', reason = 'again'
+        where work_id = :id""",
+        id=work_id,
+    )
 
 
 def dismiss(work_id: int) -> None:

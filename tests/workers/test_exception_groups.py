@@ -39,7 +39,9 @@ update exceptions set connection_id = 'erp-' || id % 10 where step = 'post';
 
 @pytest.fixture(autouse=True)
 def _empty(register: Bound) -> None:
-    register.run("truncate exceptions, exception_history, work, receipts, receipt_counts, event_keys, usage_events")
+    register.run(
+        "truncate exceptions, exception_history, work, receipts, receipt_counts, event_keys, usage_events cascade"
+    )
 
 
 def groups() -> list[exception_groups.Group]:
