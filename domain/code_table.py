@@ -253,31 +253,3 @@ control_totals_differ high
     The totals of two hops do not agree.
     Follow the source, metric and hour that are named.
 """
-
-#: What stands between a person and an act.
-OF_AUTHORITY: Final = """
-not_permitted medium
-    The person's roles, or the scopes of the token, do not allow the action.
-    Ask somebody who has the role, or have it given to you.
-person_unknown medium
-    Nobody of that name is registered, or the person is disabled.
-    Name a registered person, or register this one: `tallyline people add`.
-token_invalid high
-    The token is not one of ours, is revoked, or has expired.
-    Have a new one made: `tallyline people token`.
-policy_missing high
-    No policy says whether the act needs a second person, so it does not happen.
-    Publish a policy for the action: `tallyline policies set`.
-policy_invalid medium
-    A policy names a limit without needing one, or needs one and names none.
-    Correct what is named.
-approval_forbidden high
-    Who decides a request is who asked for it, or has not the role that its policy names.
-    Have somebody else with that role decide.
-approval_closed medium
-    The request is decided, withdrawn or expired.
-    Ask for it again.
-approval_stale medium
-    What was asked for would move more money now, or is no longer possible.
-    Look at what changed, and ask for it again.
-"""

@@ -13,7 +13,7 @@ from queues.gate import gate
 from workers import tax_committing
 from workers.erp import protocol, registry
 from workers.erp.moves import LOOK_AGAIN_S, Confirm, GiveUp, Send, Wait, differences, next_move
-from workers.erp.protocol import Busy, ErpDocument, Limits, Outcome, Posted, ReadBack, Rejected, Unknown
+from workers.erp.protocol import Busy, ErpAway, ErpDocument, Limits, Outcome, Posted, ReadBack, Rejected, Unknown
 from workers.posting_call import Delivery, send, work_lease_s
 from workers.store import erp_postings, holds, notices
 from workers.store.erp_postings import amounts
@@ -56,11 +56,20 @@ def deliver(errand: Errand) -> None:
         limits = erp.limits()
         work.relet(unit.conn, errand.ready.id, lease_no=errand.lease_no, lease_s=work_lease_s(limits))
     delivery = Delivery(errand, posting, erp, limits)
-    match posting.standing.state:
+    try:
+        _go_on(delivery)
+    except ErpAway as away:
+        if away.delay_s > 0:  # the other postings of the connection need not find out one by one
+            gate().pause(delivery.gate_key, away.delay_s)
+        raise
+
+
+def _go_on(delivery: Delivery) -> None:
+    match delivery.posting.standing.state:
         case "superseded":
-            with errand.finish() as unit:
+            with delivery.errand.finish() as unit:
                 delivery.log(unit, "none", "superseded")
-                holds.heal(unit.conn, errand.ready, reason="the document was withdrawn")
+                holds.heal(unit.conn, delivery.errand.ready, reason="the document was withdrawn")
         case "confirmed":
             _verify(delivery)
         case _:

@@ -14,6 +14,9 @@ from workers.unit import database_now
 
 log = structlog.get_logger(__name__)
 
+#: What the last `check_books` of this process found, by kind; empty before the first.
+last_check: dict[str, int] = {}
+
 
 def fold_totals() -> None:
     """Replace control totals of one key by their sum, so that the identity stays quick to check."""
@@ -70,6 +73,7 @@ def check_books() -> None:
     """Recompute every window and check the identities; a difference is an error for on-call, never corrected here."""
     with snapshot() as conn:
         drifts, differences = recompute.drifts(conn), identity.differences(conn)
+    last_check.update(identity=len(differences), windows=len(drifts))
     for drift in drifts:
         log.error("window differs from its recompute", window=drift.window, expected=drift.expected, found=drift.found)
     for each in differences:

@@ -67,7 +67,7 @@ def close(
             _say_done(meant, as_json=as_json)
             return
         do = partial(have_done, acting(as_), as_json=as_json)
-        now = _bill(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
+        now = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
         without = unbilled.of(meant)
     _show(meant, now, without, as_json=as_json)
     if now.blockers_before_approval:
@@ -78,11 +78,10 @@ def _date(at: datetime | None) -> date | None:
     return None if at is None else at.date()
 
 
-def _bill(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
-    """Ask for the period to be billed, or go on with it, as far as what the person said allows."""
+def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
     with nullcontext() if reach.is_fleet() else embedded.running():
-        run = do(billing.to_press(meant, dates)).carried.facts["run_id"]
-        return _go_on(int(run), said, do)
+        run = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+        return _go_on(run, said, do)
 
 
 def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:

@@ -44,6 +44,10 @@ def print_event(story: Row) -> None:
     for each in story["exceptions"]:
         about = f"exception {each['id']} [bold]{each['code']}[/] ({each['state']})"
         tree.add(f"[bold]{escape(each['metric'] or 'no metric')}[/] {about}: {escape(each['sentence'])}")
+    for each in story["amendments"]:
+        why = f"edited by {escape(each['person'])}: {escape(each['reason'])}"
+        node = tree.add(f"[bold]{escape(each['metric'])}[/] sees other data, {why}")
+        node.add(escape(json.dumps(each["data"], ensure_ascii=False)))
     console.out().print(tree)
 
 

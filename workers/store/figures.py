@@ -7,9 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
 from domain.prices import parse_price
 from domain.rating import correction, rate
+from workers.store.exception_groups import CODE_TABLE, code_values
 from workers.store.fates import FATES
 
 #: Windows that a preview of unbilled money rates; beyond this it would cost the database more than it tells.
@@ -44,6 +46,18 @@ def open_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
         text("select step, code, count(*) from exceptions where state = 'open' group by step, code order by 1, 2")
     )
     return [(row[0], row[1], row[2]) for row in found]
+
+
+_OVERDUE = text(f"""
+select x.step, x.code, count(*) filter (where coalesce(x.deadline_at,
+  x.opened_at + make_interval(hours => coalesce(k.hours, {HOURS["medium"]}))) < now())
+from exceptions x left join {CODE_TABLE} on k.name = x.code where x.state = 'open' group by 1, 2 order by 1, 2
+""")
+
+
+def overdue_exceptions(conn: Connection) -> list[tuple[str, str, int]]:
+    """(step, code, open exceptions that are past their deadline), 0 where none is."""
+    return [(row[0], row[1], row[2]) for row in conn.execute(_OVERDUE, code_values())]
 
 
 def lags(conn: Connection) -> list[tuple[str, float]]:

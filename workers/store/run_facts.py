@@ -10,16 +10,18 @@ from workers.store import identity, recompute, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
-#: What is dead does not move any more: it is an exception, which blocks under its code and can be let pass.
+#: What is dead does not move any more: it is an exception, which blocks under its code and can be let pass. What is
+#: being replayed is waited for whenever it came, since its exception no longer blocks.
 _UNAGGREGATED = text("""
 select (select count(*) from work w join receipts r
       on r.id = case when w.subject like 'receipt/%' then cast(split_part(w.subject, '/', 2) as bigint) end
     where w.step in ('validate', 'enrich') and w.state = 'ready'
-      and r.received_at <= :requested_at)
+      and (r.received_at <= :requested_at or w.lane = 'replay'))
   + (select count(*) from batches b where b.aggregated_no is null
     and not exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.state = 'dead')
     and (b.receipt_id is null or exists (
-      select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)))
+        select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)
+      or exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.lane = 'replay')))
 """)
 #: An exception whose period is not known may belong to any period of its time, or of the stretch of time in which it
 #: lies; one without a time, to any at all.

@@ -11,7 +11,9 @@ from domain.taxation import TaxableLine, Taxed
 
 
 class TaxEngineAway(Snooze):
-    """The engine did not answer: nobody's failure, the same work is due again later."""
+    """The engine did not answer, or asks us to wait: nobody's failure, the same work is due again later."""
+
+    outcome = "tax_engine_away"
 
 
 class TaxRefused(Rejection):
@@ -39,7 +41,10 @@ class TaxEngine(Protocol):
     """
 
     def taxed(self, lines: Sequence[TaxableLine], *, currency: Currency) -> Taxed:
-        """The taxes of a document with these lines. Raises a `Rejection` that names what is missing."""
+        """The taxes of a document with these lines.
+
+        Raises a `Rejection` that names what is missing, and `TaxEngineAway`.
+        """
 
     def commit(self, document: TaxDocument) -> str:
         """The document is issued: its tax is owed. Returns the engine's reference."""
