@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final, Literal
 
 from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
+from domain.code_table_documents import OF_DOCUMENTS
 from domain.code_table_people import OF_AUTHORITY
 
 #: Technical: the machinery or a producer's software is at fault. Business: master data or a decision is missing.
@@ -45,6 +46,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             *_parsed("technical", TECHNICAL),
             *_parsed("business", OF_USAGE),
             *_parsed("business", OF_MONEY),
+            *_parsed("business", OF_DOCUMENTS),
             *_parsed("business", OF_AUTHORITY),
         )
     }

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from domain.canonical import Json
 from domain.replays import EditInvalid, edited, require_same_event
 from queues.contracts import Unusable
-from workers.store import amendments, backlog, places
+from workers.store import amendments, backlog, places, receipts
 from workers.store.backlog import ExceptionRow
 
 
@@ -49,7 +49,9 @@ def _require_editable(row: ExceptionRow) -> None:
 def _original(conn: Connection, row: ExceptionRow) -> Mapping[str, Any]:
     place = places.place_of(conn, row.receipt_id or 0, row.position or 0)
     if place is None or not isinstance(place.event, dict):
-        raise EditInvalid("its body cannot be read as an event: its producer has to send it", exception=row.id)
+        gone = receipts.erasure(conn, row.receipt_id or 0)
+        unreadable = "its body cannot be read as an event: its producer has to send it"
+        raise EditInvalid(gone.sentence if gone else unreadable, exception=row.id)
     return place.event
 
 

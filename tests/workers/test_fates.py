@@ -95,7 +95,8 @@ def test_a_draft_that_could_not_be_taxed(month):
     month.request()
 
     month.assert_all_accounted_for(in_flight=0, excepted=9)
-    assert money(month) == (0, UNITED + DELTA)
+    # as it was rated, not yet rounded: 82.515 + 300.8225 + 118.12505, and 41.2575 + 262.575 + 118.12505
+    assert money(month) == (0, Decimal("501.46255") + Decimal("421.95755"))
 
 
 def test_a_document_that_the_erp_refused(month, erp):
@@ -135,14 +136,10 @@ def test_the_later_document_of_a_period_does_not_make_the_usage_of_a_refused_one
 
 
 def test_a_document_that_is_sent_again_is_in_flight_until_it_is_confirmed(month, erp):
-    from workers.store import replay
-    from workers.store.database import engine
-
     month.use(*MARCH)
     erp.plan.append("refused")
     month.bill()
-    with engine().begin() as conn:
-        replay.replay(conn, [1], person="bob", reason="the customer is there now")
+    month.bound.run("update work set state = 'ready', due_at = now() where state = 'dead'")
 
     month.assert_all_accounted_for(in_flight=6, excepted=0)
     month.work()

@@ -333,7 +333,7 @@ def test_a_tax_engine_that_is_away_or_refuses_leaves_the_rest_of_the_undo_for_la
     tax.faults.extend([TaxEngineAway("503", delay_s=0.5), TaxRefused("the return of March is filed")])
     ask("void")
     refused.work()
-    assert refused.bound.one("select outcome from work where subject = 'repair/1'") == "snooze"
+    assert refused.bound.one("select outcome from work where subject = 'repair/1'") == "tax_engine_away"
     refused.let_time_pass()
     refused.work()
 

@@ -3,12 +3,14 @@
 import hashlib
 
 import pytest
+import replay_bench
 from line_bench import batch, event
 from sqlalchemy.exc import DBAPIError
 
+from domain.replays import EditInvalid
 from queues.contracts import Delivery
-from workers import ticks
-from workers.store import identity, places, receipts, replay, retention
+from workers import editing, ticks
+from workers.store import backlog, identity, places, receipts, replays, retention
 from workers.store.database import engine, snapshot
 
 MARCH = (("u1", "UA", "N1", 1400), ("d1", "DL", "N3", 500))
@@ -109,7 +111,7 @@ def test_bodies_that_could_not_be_read_are_erased_when_somebody_has_decided(old)
         assert receipts.erasure(conn, 2).sha256 == (hashlib.sha256(b"{").hexdigest(),)
 
 
-def test_a_replay_of_what_is_erased_says_so(old):
+def test_a_replay_and_an_edit_of_what_is_erased_say_so(old):
     old.receive(batch(event("bad", type="airport.arrival")))
     old.work("validate")
     old.bound.run("update exceptions set state = 'dismissed', closed_at = now()")
@@ -117,13 +119,15 @@ def test_a_replay_of_what_is_erased_says_so(old):
     assert erased() == 2
     old.bound.run("update exceptions set state = 'open', closed_at = null")
 
+    replay_id = replay_bench.plan(replay_bench.wanted(1))
+    replay_bench.carry_out(old, replay_id)
+
     with engine().connect() as conn:
-        (told,) = replay.forecast(conn, [1])
-        conn.rollback()
-    assert told.kind is None
-    assert "its body was erased on" in told.sentence
-    with engine().begin() as conn:
-        assert replay.replay(conn, [1], person="bob", reason="try").counts == {}
+        (item,) = replays.items(conn, replay_id, rows=10)
+        assert "its body was erased on" in item.outcome
+        (row,) = backlog.exceptions_by_id(conn, [1])
+        with pytest.raises(EditInvalid, match="its body was erased on"):
+            editing._original(conn, row)
 
 
 def test_the_application_changes_no_receipt_by_itself(old):

@@ -87,7 +87,6 @@ def test_one_whose_usage_is_all_excluded_names_the_rules(third):
 def test_one_whose_usage_is_in_exception_names_the_codes(third):
     third.receive(batch(event("b1", subject="B6", data={"tail": None})))
     third.use(*MARCH)
-    third.bound.run("update attributions set sign = sign")
     run = third.request()
     third.override(run, "quantity_missing")
     third.approve(run)
@@ -95,8 +94,6 @@ def test_one_whose_usage_is_in_exception_names_the_codes(third):
     with snapshot() as conn:
         found = {each.subscription: each for each in unbilled.of_period(conn, third.period)}
     assert found == {}  # its other metrics are billed
-
-    third.bound.run("update invoices set state = 'draft' where state = 'void'")
 
 
 def test_a_rating_that_is_dead_and_one_that_was_left_out(third):

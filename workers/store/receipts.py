@@ -61,6 +61,11 @@ class Erasure:
     erased_at: datetime
     sha256: tuple[str, ...]
 
+    @property
+    def sentence(self) -> str:
+        """Why nothing can be sent again, and what is left to compare with."""
+        return f"its body was erased on {self.erased_at:%Y-%m-%d}, sha256 {', '.join(self.sha256)}"
+
 
 def erasure(conn: Connection, receipt_id: int) -> Erasure | None:
     """How the receipt was erased, or None if its bodies are there."""

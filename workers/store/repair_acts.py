@@ -59,6 +59,6 @@ def reverse_entry(conn: Connection, repair: Repair) -> None:
 def void_document(conn: Connection, repair: Repair) -> None:
     """The document keeps its number and asks for nothing any more; the next run bills its usage again."""
     conn.execute(
-        text("update invoices set state = 'void', voided_at = now() where id = :id and state = 'issued'"),
+        text("update invoices set state = 'void' where id = :id and state = 'issued'"),
         {"id": repair.invoice_id},
     )

@@ -118,7 +118,8 @@ def _receive(conn: Connection, replay: Replay, rows: Sequence[_Row]) -> list[Hin
         place = found.get((row.origin_receipt or 0, row.origin_position or 0))
         delivery = _delivery(replay, row, place) if place else None
         if place is None or delivery is None:
-            row.skip("it cannot be written again exactly: its producer has to send it")
+            gone = receipts.erasure(conn, row.origin_receipt or 0)
+            row.skip(gone.sentence if gone else "it cannot be written again exactly: its producer has to send it")
         elif place.event is None:
             hints += _store(conn, [(row, delivery)])
         else:

@@ -90,7 +90,7 @@ def leave_out(conn: Connection, run: Run, *, person: str, reason: str) -> list[i
     ids = [row.id for row in (*unrated, *untaxed)]
     exceptions.close_of_work(conn, ids, person=person, reason=reason)
     conn.execute(
-        text("""update invoices set state = 'void', voided_at = now()
+        text("""update invoices set state = 'void'
              where id = any(cast(:ids as bigint[])) and state = 'draft'"""),
         {"ids": [_number(row.subject) for row in untaxed]},
     )

@@ -1,26 +1,19 @@
 -- Repairs of what several systems hold, and the retention of bodies.
 
 -- ------------------------------------------------------------------------------------------------- documents undone
-alter table invoices add column voided_at timestamptz;
 alter table journal_entries add column kind text not null default 'document' check (kind in ('document', 'reversal'));
 alter table journal_entries drop constraint journal_entries_invoice_id_key;
 alter table journal_entries add unique (invoice_id, kind);
 
-create function document_stays_undone() returns trigger language plpgsql set search_path = pg_catalog, public as $$
+create function void_is_nowhere_else() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 begin
-  if old.state = 'void' and new.state <> 'void' then
-    raise exception 'document % is void and stays so', old.id using errcode = 'check_violation';
-  end if;
-  if old.number is not null and (new.number, new.number_text) is distinct from (old.number, old.number_text) then
-    raise exception 'document % keeps its number', old.id using errcode = 'check_violation';
-  end if;
-  if new.state = 'void' and old.state <> 'void' and exists (
-      select from erp_postings p where p.invoice_id = new.id and p.state <> 'superseded') then
+  if exists (select from erp_postings p where p.invoice_id = new.id and p.state <> 'superseded') then
     raise exception 'document % is on its way to an ERP or confirmed there', old.id using errcode = 'check_violation';
   end if;
   return new;
 end $$;
-create trigger invoices_undone before update on invoices for each row execute function document_stays_undone();
+create trigger invoices_void before update of state on invoices for each row
+  when (new.state = 'void' and old.state <> 'void') execute function void_is_nowhere_else();
 create function confirmed_stays_confirmed() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 begin
   if old.state in ('confirmed', 'sending', 'unknown') and new.state = 'superseded' then
