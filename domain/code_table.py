@@ -249,6 +249,9 @@ override_invalid medium
 account_parked high
     A money circuit breaker holds the account.
     Look at what changed, then release or correct it.
+period_closed high
+    The accounting period of the document's posting date is closed in the ERP.
+    Open the period in the ERP; the document goes on by itself.
 posting_rejected high
     The ERP refused the document.
     Read the ERP's reason, correct master data, then replay.
@@ -258,6 +261,15 @@ erp_unreadable high
 posting_unknown high
     It is not known whether the ERP booked the document, and its key cannot be looked up there.
     Look in the ERP and record what is there.
+repair_refused medium
+    What is wanted done about a document would not be safe now.
+    Read what is in the way; `tallyline repair NUMBER` shows what each system holds.
+tax_refused high
+    The tax engine refused to take note that a document is issued or void.
+    Read its reason, correct it there, then replay.
+tax_engine_unknown high
+    A line was taxed by an engine that this deployment does not have.
+    Set the engine up again, then replay.
 posting_differs high
     The ERP booked other totals than the document has.
     Compare both and correct in the ERP.

@@ -24,6 +24,9 @@ class Rejection(TallylineError):
 class Snooze(TallylineError):
     """Not a failure and no attempt: the same work is due again after `delay_s` seconds."""
 
+    #: What the work row shows until then: of a dependency that is away `<dependency>_away`, None leaves what it showed.
+    outcome: str | None = "snooze"
+
     def __init__(self, sentence: str, *, delay_s: float, **facts: object) -> None:
         super().__init__(sentence, **facts)
         self.delay_s = delay_s

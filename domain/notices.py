@@ -1,4 +1,4 @@
-"""Notices: the CloudEvents we send. Facts about documents and runs; refusals go back to producers."""
+"""Notices: the CloudEvents we send. Facts about documents, runs and outages; refusals go back to producers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Final
 from domain.audit import Head
 from domain.canonical import Json
 from domain.closing import Blocker, Stage
+from domain.degradation import BY_DEPENDENCY, Outage
 from domain.documents import Document, as_shown
 from domain.validation import Refused
 
@@ -15,10 +16,21 @@ DOCUMENT_POSTED: Final = "tallyline.document.posted"
 DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
+DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
+DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
 AUDIT_HEAD: Final = "tallyline.audit.head"
 #: All types that we send, as the AsyncAPI document lists them.
-TYPES: Final = (DOCUMENT_POSTED, DOCUMENT_HELD, RUN_STAGE_ENTERED, RUN_BLOCKED, USAGE_REFUSED, AUDIT_HEAD)
+TYPES: Final = (
+    DOCUMENT_POSTED,
+    DOCUMENT_HELD,
+    RUN_STAGE_ENTERED,
+    RUN_BLOCKED,
+    DEPENDENCY_AWAY,
+    DEPENDENCY_BACK,
+    USAGE_REFUSED,
+    AUDIT_HEAD,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +100,33 @@ def run_blocked(run: str, *, legal_entity: str, period: str, blockers: tuple[Blo
         {"code": b.code, "count": b.count, "money_at_risk": b.money_at_risk, "fix": b.fix} for b in blockers
     ]
     return Notice(RUN_BLOCKED, run, {"legal_entity": legal_entity, "period": period, "blockers": listed})
+
+
+def dependency_away(outage: Outage) -> Notice:
+    """That something we depend on is away: what goes on and what waits, for operations."""
+    row = BY_DEPENDENCY[outage.dependency]
+    particulars: dict[str, Json] = {
+        "dependency": outage.dependency,
+        "name": outage.name,
+        "since": outage.since.isoformat(),
+        "goes_on": list(row.goes_on),
+        "waits": list(row.waits),
+        "sentence": f"{row.title} is away. {row.waits_where}",
+    }
+    return Notice(DEPENDENCY_AWAY, outage.label, particulars)
+
+
+def dependency_back(outage: Outage, *, until: datetime) -> Notice:
+    """That it is back: how long it was away, and how what waited drains."""
+    row = BY_DEPENDENCY[outage.dependency]
+    particulars: dict[str, Json] = {
+        "dependency": outage.dependency,
+        "name": outage.name,
+        "since": outage.since.isoformat(),
+        "until": until.isoformat(),
+        "sentence": f"{row.title} is back. {row.drains}",
+    }
+    return Notice(DEPENDENCY_BACK, outage.label, particulars)
 
 
 def usage_refused(refused: Refused, *, source: str | None, event_id: str | None) -> Notice:

@@ -1,8 +1,9 @@
-"""Writes `infra/runbooks/codes.md` from the table of codes: `python -m infra.runbook`."""
+"""Writes `infra/runbooks/codes.md` and `degradation.md` from their tables: `python -m infra.runbook`."""
 
 from pathlib import Path
 
 from domain.codes import CODES, Code
+from infra import degradation
 
 PAGE = Path(__file__).with_name("runbooks") / "codes.md"
 INTRODUCTION = """# Codes
@@ -27,3 +28,4 @@ def _section(code: Code) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    degradation.PAGE.write_text(degradation.page(), encoding="utf-8")

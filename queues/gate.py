@@ -67,6 +67,8 @@ class Lease:
 class Throttled(Snooze):
     """The gate stays shut for longer than the caller wants to wait; `why` is pause, concurrency or rate."""
 
+    outcome = None  # the partner was not asked, so what is known of it is as it was
+
     def __init__(self, key: str, *, delay_s: float, why: str) -> None:
         super().__init__(f"gate {key}: {why}", delay_s=delay_s, key=key, why=why)
         self.why = why
@@ -74,6 +76,8 @@ class Throttled(Snooze):
 
 class GateClosed(Snooze):
     """Redis does not answer, so nobody knows how many calls are under way: no call starts."""
+
+    outcome = "redis_away"
 
 
 class Gate(Protocol):
@@ -181,6 +185,13 @@ class RedisGate:
                 self._redis.set(name, 1, px=max(1, int(seconds * 1000)))
         except RedisError as error:
             raise GateClosed(f"gate {key}: {error}", delay_s=CLOSED_S) from error
+
+    def ping(self) -> None:
+        """Return if Redis answers. Raises `GateClosed`."""
+        try:
+            self._redis.ping()
+        except RedisError as error:
+            raise GateClosed(f"gate: {error}", delay_s=CLOSED_S) from error
 
     def close(self) -> None:
         """Close the connections to Redis."""

@@ -25,8 +25,15 @@ class Gauge:
         assert self.name.startswith("tallyline_"), self.name
 
 
+class FiguresAway(Exception):
+    """The database that the figures lie in does not answer; a gauge of its own says so, so the rest is still told."""
+
+
 class Gauges(Collector):
-    """All gauges at once. If one cannot be read the whole answer fails: a missing figure raises an alarm."""
+    """All gauges at once. If one cannot be read the whole answer fails: a missing figure raises an alarm.
+
+    With the database away the answer ends at the first gauge that needs it; those before it need nothing.
+    """
 
     def __init__(self, gauges: Sequence[Gauge]) -> None:
         self._gauges = gauges
@@ -35,8 +42,11 @@ class Gauges(Collector):
         """Every gauge with its figures of now."""
         for gauge in self._gauges:
             family = GaugeMetricFamily(gauge.name, gauge.meaning, labels=gauge.labels)
-            for labels, figure in gauge.read():
-                family.add_metric(labels, figure)
+            try:
+                for labels, figure in gauge.read():
+                    family.add_metric(labels, figure)
+            except FiguresAway:
+                return
             yield family
 
     def describe(self) -> Iterator[GaugeMetricFamily]:

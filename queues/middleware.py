@@ -76,6 +76,11 @@ class Serve(Middleware):
 class Settle(Middleware):
     """Decides what becomes of a delivery, when nothing can interrupt it any more: time limits are disarmed before."""
 
+    @property
+    def actor_options(self) -> set[str]:
+        """`throws`: what an actor may raise without a traceback and without Sentry; its hint still comes back."""
+        return {"throws"}
+
     def after_process_message(
         self, broker: Broker, message: MessageProxy, *, result: object = None, exception: BaseException | None = None
     ) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextvars import ContextVar
+from time import monotonic
 from typing import Literal, TextIO
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from structlog.stdlib import ProcessorFormatter
 from structlog.typing import Processor
 
 from queues.envelope import HintMessage
+from queues.scrubbing import scrub, scrub_crumb
 from queues.settings import Settings, settings
 
 #: Goes from an event through every hint to its document.
@@ -24,8 +26,11 @@ correlation_id: ContextVar[str | None] = ContextVar("correlation_id", default=No
 
 #: Loggers of libraries that say much; errors of theirs reach us as exceptions.
 QUIET = {"pika": logging.CRITICAL, "apscheduler": logging.WARNING}
-#: Every consumer of every worker logs this when RabbitMQ restarts; it heals by itself.
-NOT_FOR_SENTRY = "dramatiq.worker.ConsumerThread*"
+#: Every consumer of every worker logs when RabbitMQ is away, each few seconds; it heals by itself.
+CONSUMERS = "dramatiq.worker.ConsumerThread"
+CONSUMERS_AGAIN_S = 60.0
+#: A process that ends waits so long for reports to leave, whether Sentry answers or not.
+SENTRY_EXIT_S_MAX = 1.0
 
 
 class CorrelationIds(Middleware):
@@ -54,6 +59,24 @@ class CorrelationIds(Middleware):
         del broker, message
         correlation_id.set(None)
         clear_contextvars()
+
+
+class Rarely(logging.Filter):
+    """Lets each sentence of Dramatiq's consumers pass once a minute: the scheduler tells an outage, once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._passed_at: dict[tuple[str, object], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the record is not the same again too soon."""
+        if not record.name.startswith(CONSUMERS):
+            return True
+        said, now = (record.name, record.msg), monotonic()
+        if now - self._passed_at.get(said, -CONSUMERS_AGAIN_S) < CONSUMERS_AGAIN_S:
+            return False
+        self._passed_at[said] = now
+        return True
 
 
 class Logs(Middleware):
@@ -87,6 +110,7 @@ def configure_logging(
     handler.setFormatter(
         ProcessorFormatter(foreign_pre_chain=shared, processors=[ProcessorFormatter.remove_processors_meta, renderer])
     )
+    handler.addFilter(Rarely())
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level)
@@ -100,13 +124,20 @@ def configure_logging(
 
 
 def start_sentry(chosen: Settings) -> None:
-    """Report errors to Sentry if there is a DSN: ids only, no bodies, no values of variables, no personal data."""
+    """Report errors to Sentry if there is a DSN: ids only, no bodies, no values of variables, no personal data.
+
+    A thread of its own sends them. What finds its queue full is dropped, so nothing waits for Sentry, and the end of a
+    process waits for `SENTRY_EXIT_S_MAX` at most.
+    """
     if chosen.sentry_dsn is None:
         return
-    ignore_logger(NOT_FOR_SENTRY)
+    ignore_logger(f"{CONSUMERS}*")
     sentry_sdk.init(
         dsn=chosen.sentry_dsn.get_secret_value(),
         integrations=[DramatiqIntegration()],
         max_request_body_size="never",
         include_local_variables=False,
+        before_send=scrub,
+        before_breadcrumb=scrub_crumb,
+        shutdown_timeout=SENTRY_EXIT_S_MAX,
     )

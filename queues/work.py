@@ -193,12 +193,15 @@ def done(conn: Connection, ids: Sequence[int], *, outcome: str = "done") -> None
     )
 
 
-def snooze(conn: Connection, ids: Sequence[int], *, delay_s: float, sentence: str) -> None:
-    """Make the rows due later; a snooze is no attempt."""
+def snooze(
+    conn: Connection, ids: Sequence[int], *, delay_s: float, sentence: str, outcome: str | None = "snooze"
+) -> None:
+    """Make the rows due later; a snooze is no attempt. Without an `outcome` they show the one they had."""
     conn.execute(
         text("""update work set due_at = now() + make_interval(secs => :delay_s), lease_until = null, starts = 0,
-             outcome = 'snooze', error = :error where id = any(cast(:ids as bigint[])) and state = 'ready'"""),
-        {"ids": list(ids), "delay_s": delay_s, "error": sentence[:ERROR_LENGTH_MAX]},
+             outcome = coalesce(:outcome, outcome, 'snooze'), error = :error
+             where id = any(cast(:ids as bigint[])) and state = 'ready'"""),
+        {"ids": list(ids), "delay_s": delay_s, "error": sentence[:ERROR_LENGTH_MAX], "outcome": outcome},
     )
 
 

@@ -1,25 +1,42 @@
 """The gauges of `/metrics`, each read from the database when it is asked for."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from time import monotonic
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from queues.metrics import Gauge, Reading
-from workers import sweeper
-from workers.store import figures
-from workers.store.database import snapshot
+from domain.degradation import TIERS, tier_of
+from queues.metrics import FiguresAway, Gauge, Reading
+from workers import sweeper, ticks
+from workers.store import figures, outages
+from workers.store.database import is_away, snapshot
 from workers.store.figures import EntityMoney
+from workers.watch import watch
 
 #: A preview of unbilled money is rated at most this often, however often it is scraped.
 PREVIEW_S = 60.0
+
+
+@contextmanager
+def _asking() -> Iterator[Connection]:
+    """A snapshot to read figures from. Raises `FiguresAway` if the database does not answer."""
+    try:
+        with snapshot() as conn:
+            yield conn
+    except (DBAPIError, PoolTimeout) as error:
+        if is_away(error):
+            raise FiguresAway from error
+        raise
 
 
 def _read(ask: Callable[[Connection], Iterable[Sequence[object]]], labels: int) -> Callable[[], Iterator[Reading]]:
     """The rows of a question as readings: the first `labels` columns, and the next one as the figure."""
 
     def read() -> Iterator[Reading]:
-        with snapshot() as conn:
+        with _asking() as conn:
             for row in ask(conn):
                 yield [str(label) for label in row[:labels]], float(str(row[labels]))
 
@@ -34,7 +51,7 @@ def _money(ask: Callable[[Connection], list[EntityMoney]]) -> Callable[[], Itera
     def read() -> Iterator[Reading]:
         nonlocal kept, asked_at
         if monotonic() - asked_at >= PREVIEW_S:
-            with snapshot() as conn:
+            with _asking() as conn:
                 kept = ask(conn)
             asked_at = monotonic()
         # Prometheus knows no decimals: the figure is for alarms, never for books.
@@ -47,7 +64,49 @@ def _ages(conn: Connection) -> list[tuple[str, str, float]]:
     return [(step, lane, age_s) for step, lane, _, age_s in sweeper.due_work(conn)]
 
 
+def _tier_ages(conn: Connection) -> list[tuple[int, float]]:
+    """(tier, age of its oldest due row): 0 where nothing is due, so that an alarm that fired ends."""
+    ages = dict.fromkeys((tier.number for tier in TIERS), 0.0)
+    for step, lane, _, age_s in sweeper.due_work(conn):
+        number = tier_of(step, lane).number
+        ages[number] = max(ages[number], age_s)
+    return sorted(ages.items())
+
+
+def _dependencies() -> Iterator[Reading]:
+    """Servers as the watch of this process sees them; partners as the work says, while the database answers."""
+    for server, standing in watch().standing().items():
+        yield (server, ""), float(standing.is_up)
+    try:
+        with _asking() as conn:
+            away = {(each.dependency, each.name) for each in outages.waiting(conn)}
+            partners = [("erp", name) for name in outages.connections(conn)] + [("tax_engine", "")]
+    except FiguresAway:
+        return  # the watch says so
+    for dependency, name in partners:
+        yield (dependency, name), float((dependency, name) not in away)
+
+
+def _differences() -> Iterator[Reading]:
+    """What the last nightly check of this process found; nothing before it."""
+    return iter([((kind,), float(found)) for kind, found in ticks.last_check.items()])
+
+
+#: Those that need no database come first: with it away they are still told.
 GAUGES: tuple[Gauge, ...] = (
+    Gauge(
+        "tallyline_dependency_up",
+        "Whether what we depend on answers: 1, or 0 for away. `name` is the ERP connection.",
+        ("dependency", "name"),
+        _dependencies,
+    ),
+    Gauge(
+        "tallyline_identity_differences",
+        "What did not add up in the last nightly check: differences of an identity, windows that drifted.",
+        ("kind",),
+        _differences,
+    ),
+    Gauge("tallyline_tier_due_age_seconds", "Age of a tier's oldest due row.", ("tier",), _read(_tier_ages, 1)),
     Gauge("tallyline_events", "Usage events since the beginning, by fate.", ("fate",), _read(figures.events, 1)),
     Gauge("tallyline_refusals", "Refused events and bodies, by code.", ("code",), _read(figures.refused, 1)),
     Gauge("tallyline_due_work", "Work rows that are due.", ("step", "lane"), _read(sweeper.due_work, 2)),
@@ -59,6 +118,12 @@ GAUGES: tuple[Gauge, ...] = (
         "Exceptions that wait for a person.",
         ("step", "code"),
         _read(figures.open_exceptions, 2),
+    ),
+    Gauge(
+        "tallyline_exceptions_overdue",
+        "Exceptions that wait for a person beyond their deadline.",
+        ("step", "code"),
+        _read(figures.overdue_exceptions, 2),
     ),
     Gauge(
         "tallyline_erp_postings",

@@ -69,6 +69,7 @@ class Intake:
         self._hinted_at = -inf
         self._hint_timer: object | None = None
         self._is_stopping = False
+        self._is_away_told = False
 
     def run(self) -> None:
         """Consume until `stop`; reconnects for ever, since a broker that is away comes back."""
@@ -92,8 +93,11 @@ class Intake:
             with pika.BlockingConnection(pika.URLParameters(self._url)) as connection:
                 Declared().intake(connection.channel())
         except AMQPError as error:
-            log.warning("intake cannot declare its queue", reason=repr(error))
+            if not self._is_away_told:
+                log.warning("RabbitMQ away: intake cannot declare its queue", reason=repr(error))
+                self._is_away_told = True
             return False
+        self._is_away_told = False
         return True
 
     def _consume_until_lost(self) -> None:

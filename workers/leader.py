@@ -28,12 +28,16 @@ def lead(database_url: str, role: str, *, stop: Event, office: Callable[[], Abst
     For about `SILENCE_S_MAX` two processes may both hold office, if the network parts them; what an office does must be
     harmless when done twice. The session must be a real one: no pooler that shares sessions between transactions.
     """
+    is_told = False
     while not stop.is_set():
         try:
             with _session(database_url, role) as session:
+                is_told = False
                 _serve(session, role, stop=stop, office=office)
         except psycopg.OperationalError as error:
-            log.warning("no session to lead by", role=role, error=str(error))
+            if not is_told:
+                log.warning("no session to lead by", role=role, reason=type(error).__name__)
+                is_told = True
             stop.wait(LOOK_EVERY_S)
 
 

@@ -31,24 +31,25 @@ def command(connections: Sequence[str], options: Sequence[str]) -> list[str]:
 def connections_of(environment: Mapping[str, str]) -> list[str]:
     """The connections named in the environment, else those of the database; waits until there is one."""
     named = environment.get("POST_CONNECTIONS", "").split()
-    is_told = False
+    told = ""
     while not named:
-        named = _known()
+        named, sentence = _known()
         if not named:
-            if not is_told:
-                log.info("waits for the first ERP connection in the master data", again_s=AGAIN_S)
-                is_told = True
+            if sentence != told:
+                log.info(sentence, again_s=AGAIN_S)
+                told = sentence
             time.sleep(AGAIN_S)
     return named
 
 
-def _known() -> list[str]:
+def _known() -> tuple[list[str], str]:
+    """The connections there are, and what is waited for if there is none."""
     try:
         with engine().connect() as conn:
-            return list(conn.execute(text("select id from erp_connections order by id")).scalars())
-    except DBAPIError as error:
-        log.warning("database away", reason=type(error).__name__)
-        return []
+            found = conn.execute(text("select id from erp_connections order by id")).scalars()
+            return list(found), "waits for the first ERP connection in the master data"
+    except DBAPIError:
+        return [], "database away"
     finally:
         engine().dispose()
 

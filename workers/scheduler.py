@@ -5,7 +5,7 @@
 
 import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from threading import Event
@@ -15,16 +15,20 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from structlog.contextvars import bound_contextvars
 
 from queues import metrics
 from queues.metrics import Gauge
+from queues.publishing import NotPublished
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import closing, gaps, replaying, sweeper, ticks
+from workers import closing, gaps, outages, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
-from workers.store.database import DatabaseUrlMissing
+from workers.store.database import DatabaseUrlMissing, is_away
+from workers.watch import watch
 
 log = structlog.get_logger(__name__)
 
@@ -53,8 +57,10 @@ TICKS: dict[str, Tick] = {
     "heal dead work": Tick(ticks.heal_dead, every_s=10),
     "appraise exceptions": Tick(ticks.appraise, every_s=3),
     "look for gaps": Tick(gaps.tick, every_s=5),
+    "tell outages": Tick(outages.tell, every_s=2),
     "fold totals": Tick(ticks.fold_totals, every_s=60),
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
+    "erase bodies": Tick(ticks.erase_bodies, daily_at=time(3, 20)),
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "appraise exceptions anew": Tick(ticks.appraise_anew, daily_at=time(3, 50)),
     "look at parked": Tick(ticks.look_at_parked, daily_at=time(4, 0)),
@@ -93,11 +99,17 @@ def _trigger(tick: Tick) -> IntervalTrigger | CronTrigger:
 def _asked(name: str, tick: Tick) -> None:
     """Ask once, under a correlation id of its own, so that all work it inserts can be traced to it.
 
-    APScheduler logs what it raises and asks again the next time.
+    APScheduler logs what it raises and asks again the next time. An outage, which every tick would meet each second, is
+    told once, by the watch.
     """
     correlation_id.set(f"tick-{name}-{uuid4()}")
     with bound_contextvars(tick=name, correlation_id=correlation_id.get()):
-        tick.ask()
+        try:
+            tick.ask()
+        except (NotPublished, DBAPIError, PoolTimeout) as error:
+            if not (isinstance(error, NotPublished) or is_away(error)):
+                raise
+            log.debug("asked in vain", reason=type(error).__name__)
 
 
 def run(ticks: Mapping[str, Tick], gauges: Sequence[Gauge], *, stop: Event) -> None:
@@ -117,7 +129,8 @@ def main() -> None:
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    run(TICKS, GAUGES, stop=stop)
+    with watch().watching() if settings().mode == "fleet" else nullcontext():
+        run(TICKS, GAUGES, stop=stop)
 
 
 if __name__ == "__main__":

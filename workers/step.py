@@ -86,7 +86,10 @@ def _actor(name: Step, run: Run, body: Callable[..., None]) -> Actor:
     act.__doc__ = body.__doc__
     for queue in () if name in STEPS_PER_CONNECTION else queues_of(name):
         broker().declare_queue(queue)
-    declare = dramatiq.actor(actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS)
+    # an outage of the database is told once by the scheduler, not with a traceback for each hint that met it
+    declare = dramatiq.actor(
+        actor_name=name, queue_name=name, broker=broker(), time_limit=TIME_LIMIT_MS, throws=DatabaseAway
+    )
     return declare(act)
 
 
@@ -121,10 +124,10 @@ def _attempt(name: str, ids: Sequence[int]) -> None:
     try:
         _runs[name](name, ids)
     except Snooze as snooze:
-        outcome = _rest(ids, snooze.delay_s, snooze.sentence) if len(ids) == 1 else "split"
+        outcome = _rest(ids, snooze) if len(ids) == 1 else "split"
     except (Exception, TimeLimitExceeded) as error:  # noqa: BLE001 -- each becomes an outcome of the row
         if is_passing(error):
-            outcome = _rest(ids, REST_S, f"{type(error).__name__}: the database was busy or away")
+            outcome = _rest(ids, Snooze(f"{type(error).__name__}: the database was busy or away", delay_s=REST_S))
             _hint_again(ids)
         elif len(ids) > 1:
             outcome = "split"
@@ -207,9 +210,9 @@ def _bury(name: str, work_id: int, rejection: Rejection) -> None:
             log.warning("dead", step=name, work=work_id, subject=ready.subject, code=rejection.code)
 
 
-def _rest(ids: Sequence[int], delay_s: float, sentence: str) -> Literal["snooze"]:
+def _rest(ids: Sequence[int], snooze: Snooze) -> Literal["snooze"]:
     with _database(), engine().begin() as conn:
-        work.snooze(conn, ids, delay_s=delay_s, sentence=sentence)
+        work.snooze(conn, ids, delay_s=snooze.delay_s, sentence=snooze.sentence, outcome=snooze.outcome)
     return "snooze"
 
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import structlog
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from domain.degradation import tier_of
 from queues.broker import broker
 from queues.publishing import NotPublished
 from queues.settings import settings
@@ -19,9 +20,12 @@ log = structlog.get_logger(__name__)
 #: Rows hinted in one sweep of one queue, and dead rows shown; the next sweep goes on.
 ROWS_MAX = 20_000
 SHOWN_MAX = 200
+#: While a tier has work that has been due for so long, the queues of the tiers below are given one hint at a time.
+OLD_S = 60.0
+BOUNDED_ROWS_MAX = 200
 
 _LAGGING = text("""
-select step, lane, connection_id, count(*) as due from work
+select step, lane, connection_id, count(*) as due, extract(epoch from now() - min(due_at))::float8 as age_s from work
 where state = 'ready' and due_at <= now() and (lease_until is null or lease_until < now())
 group by step, lane, connection_id order by step, lane, connection_id
 """)
@@ -61,30 +65,38 @@ order by w.id limit :rows for update of w skip locked
 
 
 def sweep(*, at_once: bool = False) -> int:
-    """Hint due rows whose hint is old, `at_once` all due rows; returns how many rows were hinted.
+    """Hint due rows whose hint is old, `at_once` all due rows, in order of tier; returns how many rows were hinted.
 
     A queue that still holds as many hints as its due rows need is left alone: a backlog is not hinted over and over.
+    While a higher tier has old due work, a queue of a lower one holds one hint of ours: it goes on, it does not crowd.
     """
     with engine().connect() as conn:
-        lagging = conn.execute(_LAGGING).all()
+        lagging = sorted(conn.execute(_LAGGING).all(), key=_rank)
+    oldest_tier = min((_rank(row)[0] for row in lagging if row.age_s > OLD_S), default=None)
     hinted = 0
     for row in lagging:
+        is_bounded = not at_once and oldest_tier is not None and _rank(row)[0] > oldest_tier
         queue = queue_name(row.step, row.lane, row.connection_id)
         look = broker().look(queue)
-        if not at_once and look is not None and look.ready * settings().hint_rows_max >= row.due:
+        needed = 1 if is_bounded else row.due
+        if not at_once and look is not None and look.ready * settings().hint_rows_max >= needed:
             continue
         with engine().begin() as conn:
-            rows = _hint(conn, row.step, queue, row.lane, row.connection_id, at_once=at_once)
+            rows = _hint(conn, row, at_once=at_once, rows_max=BOUNDED_ROWS_MAX if is_bounded else ROWS_MAX)
         publish(rows)
         hinted += len(rows)
     return hinted
 
 
-def _hint(  # noqa: PLR0913 -- a queue is named by all of these
-    conn: Connection, step: str, queue: str, lane: str, connection_id: str | None, *, at_once: bool
-) -> list[Hintable]:
-    values = {"step": step, "lane": lane, "connection_id": connection_id, "at_once": at_once, "rows": ROWS_MAX}
+def _rank(row: Row[Any]) -> tuple[int, str, str, str]:
+    return tier_of(row.step, row.lane).number, row.step, row.lane, row.connection_id or ""
+
+
+def _hint(conn: Connection, lagging: Row[Any], *, at_once: bool, rows_max: int) -> list[Hintable]:
+    step, lane, connection_id = lagging.step, lagging.lane, lagging.connection_id
+    values = {"step": step, "lane": lane, "connection_id": connection_id, "at_once": at_once, "rows": rows_max}
     found = conn.execute(_HINT, values).all()
+    queue = queue_name(step, lane, connection_id)
     return sorted(
         (Hintable(row.id, step, queue, row.weight, row.correlation_id) for row in found), key=lambda row: row.id
     )

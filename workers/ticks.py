@@ -3,14 +3,19 @@
 import structlog
 
 from domain.notices import audit_head
+from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import appraisal, audit, identity, notices, parked, recompute, totals
+from workers.store import acting, appraisal, audit, identity, notices, parked, recompute, retention, totals
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.unit import database_now
 
 log = structlog.get_logger(__name__)
+
+#: What the last `check_books` of this process found, by kind; empty before the first.
+last_check: dict[str, int] = {}
 
 
 def fold_totals() -> None:
@@ -50,10 +55,25 @@ def appraise_anew() -> None:
         appraisal.expire(conn)
 
 
+def erase_bodies() -> None:
+    """Erase bodies whose time is over, in bounded steps until none is left."""
+    total = 0
+    while True:
+        with engine().begin() as conn:
+            acting.name(conn, Named("tallyline", f"older than {settings().receipt_days} days"))
+            erased = retention.erase(conn, days=settings().receipt_days)
+            retention.record(conn, erased)
+        if not erased.receipts:
+            break
+        total += erased.receipts
+    log.info("bodies erased", receipts=total)
+
+
 def check_books() -> None:
     """Recompute every window and check the identities; a difference is an error for on-call, never corrected here."""
     with snapshot() as conn:
         drifts, differences = recompute.drifts(conn), identity.differences(conn)
+    last_check.update(identity=len(differences), windows=len(drifts))
     for drift in drifts:
         log.error("window differs from its recompute", window=drift.window, expected=drift.expected, found=drift.found)
     for each in differences:

@@ -6,11 +6,14 @@ import pytest
 
 from domain.audit import Head
 from domain.closing import Facts, blockers
+from domain.degradation import Outage
 from domain.documents import Document, Line
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
     audit_head,
+    dependency_away,
+    dependency_back,
     document_held,
     document_posted,
     run_blocked,
@@ -55,6 +58,8 @@ NOTICES = [
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
     audit_head(Head(7, bytes(32))),
+    dependency_away(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC))),
+    dependency_back(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC)), until=datetime(2026, 7, 1, tzinfo=UTC)),
 ]
 
 

@@ -1,14 +1,17 @@
 """One notice of each type, made as the programs make them."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 
 from domain.audit import Head
 from domain.closing import Facts, blockers
+from domain.degradation import Outage
 from domain.documents import Document, Line
 from domain.money import Money
 from domain.notices import (
     audit_head,
+    dependency_away,
+    dependency_back,
     document_held,
     document_posted,
     run_blocked,
@@ -32,11 +35,14 @@ DOCUMENT = Document(
     lines=(Line("calls", Decimal(5), "call", EUR, "revenue", Days(DAY, date(2026, 7, 1)), EVIDENCE),),
     taxes=(),
 )
+OUTAGE = Outage("erp", datetime(2026, 6, 30, 12, tzinfo=UTC), "books")
 NOTICES = [
     document_posted(DOCUMENT, number="B-1", external_key="tl-x", erp_number=None),
     document_held(DOCUMENT, number="B-1", external_key="tl-x"),
     run_stage_entered("1", legal_entity="berlin", period="2026-06", stage="frozen"),
     run_blocked("1", legal_entity="berlin", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))),
+    dependency_away(OUTAGE),
+    dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
     audit_head(Head(7, bytes(32))),
 ]

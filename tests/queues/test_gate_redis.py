@@ -110,6 +110,8 @@ def test_without_redis_no_call_starts_and_nobody_waits_long(key):
         gate.acquire(key, FAST, max_wait_s=60)
     with pytest.raises(GateClosed):
         gate.pause(key, 1)
+    with pytest.raises(GateClosed):
+        gate.ping()
 
     assert caught.value.delay_s == CLOSED_S
     assert time.monotonic() - started < 8

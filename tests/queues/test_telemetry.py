@@ -16,7 +16,7 @@ from sentry_sdk.transport import Transport
 from queues import telemetry
 from queues.broker import build_broker
 from queues.embedded import EmbeddedBroker
-from queues.metrics import Gauge, serving
+from queues.metrics import FiguresAway, Gauge, serving
 from queues.settings import Settings, settings
 from queues.telemetry import configure_logging, correlation_id
 
@@ -184,6 +184,40 @@ def test_a_metric_that_cannot_be_read_fails_the_scrape(capfd):
     assert caught.value.code == 500
     caught.value.close()
     assert "ConnectionError" in capfd.readouterr().err
+
+
+def test_with_the_database_away_what_needs_none_is_told_and_the_scrape_succeeds():
+    def away():
+        raise FiguresAway
+
+    gauges = [
+        Gauge("tallyline_a", "a", (), lambda: [((), 1)]),
+        Gauge("tallyline_b", "b", (), away),
+        Gauge("tallyline_c", "c", (), lambda: [((), 1)]),
+    ]
+
+    with serving(gauges, host="127.0.0.1", port=0) as port:
+        told = scrape(port)
+
+    assert "tallyline_a 1.0" in told
+    assert "tallyline_b" not in told
+    assert "tallyline_c" not in told
+
+
+def test_what_every_consumer_says_of_an_outage_is_said_once_a_minute(stream, monkeypatch):
+    configure_logging(stream=stream)
+    now = [1_000.0]
+    monkeypatch.setattr(telemetry, "monotonic", lambda: now[0])
+    consumers = [logging.getLogger(f"{telemetry.CONSUMERS}(rate)"), logging.getLogger(f"{telemetry.CONSUMERS}(tax)")]
+
+    for now[0] in (1_000.0, 1_003.0, 1_059.0, 1_061.0):
+        for consumer in consumers:
+            consumer.critical("Consumer encountered a connection error: %s", "refused")
+        logging.getLogger("other").warning("said each time")
+
+    said = [line["logger"] for line in lines(stream)]
+    assert [said.count(each.name) for each in consumers] == [2, 2]
+    assert said.count("other") == 4
 
 
 def test_a_metric_has_our_name_before_it():

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from domain.codes import CODES
-from infra import runbook
+from infra import degradation, runbook
 from queues.topology import STEPS
 
 pytestmark = pytest.mark.fast
@@ -108,9 +108,13 @@ def test_the_runbook_has_every_code_with_its_meaning_and_fix():
 
 
 def test_a_page_of_its_own_in_the_runbook_belongs_to_a_code():
-    pages = {path.stem for path in runbook.PAGE.parent.glob("*.md")} - {"codes"}
+    pages = {path.stem for path in runbook.PAGE.parent.glob("*.md")} - {"codes", "degradation"}
 
     assert pages - set(CODES) == set()
+
+
+def test_the_page_of_what_happens_in_an_outage_is_its_table():
+    assert degradation.PAGE.read_text(encoding="utf-8") == degradation.page()
 
 
 def test_every_code_that_the_programs_use_is_in_the_table():

@@ -2,14 +2,18 @@
 
 from decimal import Decimal
 
+import psycopg
 import pytest
 from line_bench import Bound, batch, event
+from sqlalchemy.exc import OperationalError
 
+from queues.metrics import FiguresAway
 from queues.telemetry import correlation_id
 from workers import figures, ticks
 from workers.store import figures as store
 from workers.store import identity
 from workers.store.database import snapshot
+from workers.watch import Watch
 
 
 @pytest.fixture(autouse=True)
@@ -60,6 +64,47 @@ def test_unbilled_money_is_what_a_bill_would_come_to_now(register):
         assert [(each.legal_entity, each.currency, each.amount) for each in store.unbilled(conn)] == [
             ("pony", "USD", Decimal("0.25"))
         ]
+
+
+def test_with_the_database_away_a_figure_is_left_out_and_with_any_other_error_it_is_not(register, monkeypatch):
+    refused = OperationalError("select", {}, psycopg.OperationalError("refused"))
+    too_slow = OperationalError("select", {}, psycopg.errors.QueryCanceled("statement timeout"))
+    for error, meets in ((refused, FiguresAway), (too_slow, OperationalError)):
+
+        def snapshot(error=error):
+            raise error
+
+        monkeypatch.setattr(figures, "snapshot", snapshot)
+        with pytest.raises(meets):
+            readings("tallyline_due_work")
+
+    monkeypatch.setattr(figures, "snapshot", lambda: (_ for _ in ()).throw(refused))
+    monkeypatch.setattr(figures, "watch", lambda: Watch({}))
+    assert readings("tallyline_dependency_up") == {}
+
+
+def test_exceptions_past_their_deadline_are_counted_by_code(register):
+    assert set(readings("tallyline_exceptions_overdue").values()) == {0}
+
+    register.run("update exceptions set opened_at = now() - interval '400 days' where code = 'meter_unknown'")
+
+    assert readings("tallyline_exceptions_overdue") == {
+        ("enrich", "subscription_not_found"): 0,
+        ("validate", "meter_unknown"): 1,
+    }
+
+
+def test_what_the_nightly_check_found_is_told_from_then_on(register, monkeypatch):
+    monkeypatch.setattr(ticks, "last_check", {})
+    assert readings("tallyline_identity_differences") == {}
+
+    ticks.check_books()
+    assert readings("tallyline_identity_differences") == {("identity",): 0, ("windows",): 0}
+
+    register.run("update aggregates set quantity = quantity + 1")
+    ticks.check_books()
+    drifted = register.one("select count(*) from aggregates")
+    assert readings("tallyline_identity_differences")["windows",] == drifted
 
 
 def test_a_preview_that_would_be_too_large_says_so(register, monkeypatch):

@@ -2,11 +2,13 @@
 
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import psycopg
 import pytest
+from structlog.testing import capture_logs
 
+from workers import leader
 from workers.leader import lead
 
 WAIT_S_MAX = 20.0
@@ -115,6 +117,25 @@ def test_a_candidate_waits_for_a_database_that_is_away():
 
     candidates.close()
     assert not candidates._threads[0][0].is_alive()
+
+
+def test_a_database_that_is_away_is_said_once_and_not_each_half_second(monkeypatch):
+    monkeypatch.setattr(leader, "LOOK_EVERY_S", 0.01)
+    with capture_logs() as logs:
+        stop, tries = threading.Event(), []
+        monkeypatch.setattr(leader, "_session", lambda *_names: _refuse(tries, stop))
+        lead("postgresql://x:geheim@127.0.0.1:1/none", "test", stop=stop, office=nullcontext)
+
+    assert len(tries) == 5
+    assert [each["event"] for each in logs] == ["no session to lead by"]
+    assert "geheim" not in str(logs)
+
+
+def _refuse(tries, stop):
+    tries.append(1)
+    if len(tries) == 5:
+        stop.set()
+    raise psycopg.OperationalError("refused")
 
 
 def test_a_candidate_that_is_stopped_while_it_waits_ends(candidates):

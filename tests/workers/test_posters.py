@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from types import SimpleNamespace
 
 import pytest
 from line_bench import Bound
@@ -47,9 +48,12 @@ def test_a_database_that_is_away_is_waited_for(bound: Bound, monkeypatch):
     bound.run("truncate erp_connections cascade")
     bound.run(NEW_CONNECTION)
     monkeypatch.setattr(posters, "AGAIN_S", 0.01)
+    told = []
+    monkeypatch.setattr(posters, "log", SimpleNamespace(info=lambda sentence, **_facts: told.append(sentence)))
     bound.run("revoke select on erp_connections from tallyline_app")
     granting = threading.Timer(0.2, bound.run, ["grant select on erp_connections to tallyline_app"])
     granting.start()
 
     assert posters.connections_of({}) == ["books"]
     granting.join()
+    assert told == ["database away"]

@@ -10,6 +10,8 @@ import workers.tax  # noqa: F401 -- registers its step
 from queues import work
 from queues.work import NewWork
 from workers.store.database import engine
+from workers.tax_engines.protocol import TaxEngineAway
+from workers.tax_engines.table import TableEngine
 
 PER_UNIT = '{"model": "per_unit", "unit_amount": "0.3333"}'
 GRADUATED = """{"model": "graduated", "zero_usage": "first_tier_flat",
@@ -141,6 +143,27 @@ def test_a_flat_fee_that_is_due_without_usage_is_a_line(register, receive, drain
     invoice = bill()
 
     assert lines(register, invoice) == {"distance": (0, Decimal("5.00"))}
+
+
+def test_a_tax_engine_that_is_away_costs_no_attempt(register, receive, drain, bill, monkeypatch):
+    def away(_engine, _lines, *, currency):
+        raise TaxEngineAway(f"no answer about {currency.code}", delay_s=60)
+
+    receive(batch(event("1")))
+    drain()
+    with monkeypatch.context() as patch:
+        patch.setattr(TableEngine, "taxed", away)
+        invoice = bill()
+        assert register.rows("select state, outcome, attempts from work where step = 'tax'") == [
+            ("ready", "tax_engine_away", 0)
+        ]
+        assert totals(register, invoice)[0] == "draft"
+
+    register.run("update work set due_at = now() where step = 'tax'")
+    drain("tax")
+
+    assert totals(register, invoice)[0] == "taxed"
+    assert register.rows("select state, outcome, attempts from work where step = 'tax'") == [("done", "done", 0)]
 
 
 def test_a_missing_tax_rate_is_refused_by_name(register, receive, drain, bill):

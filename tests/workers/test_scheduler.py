@@ -11,9 +11,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import psycopg
 import pytest
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from queues.metrics import Gauge
+from queues.publishing import NotPublished
 from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import scheduler
@@ -55,6 +59,36 @@ def test_a_tick_that_fails_is_asked_again_and_does_not_stop_the_others(caplog):
         wait_until(lambda: len(asked) >= 3 and len(others) >= 3)
 
     assert "the database is away" in caplog.text
+
+
+@pytest.mark.parametrize("error", [
+    NotPublished("no broker"), PoolTimeout(), OperationalError("select", {}, psycopg.OperationalError("refused")),
+])  # fmt: skip
+def test_an_outage_that_a_tick_meets_is_no_error_of_it(error, caplog):
+    asked = []
+
+    def fail():
+        asked.append(1)
+        raise error
+
+    with ticking({"sweep": Tick(fail, every_s=0.2)}):
+        wait_until(lambda: len(asked) >= 3)
+
+    assert caplog.text == ""
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_refusal_of_the_database_is_one(caplog):
+    asked = []
+
+    def fail():
+        asked.append(1)
+        raise ProgrammingError("select", {}, psycopg.errors.UndefinedTable("no table"))
+
+    with ticking({"sweep": Tick(fail, every_s=0.2)}):
+        wait_until(lambda: len(asked) >= 2)
+
+    assert "UndefinedTable" in caplog.text
 
 
 def test_a_slow_tick_is_not_asked_twice_at_once_and_is_waited_for():

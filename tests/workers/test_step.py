@@ -148,6 +148,26 @@ def test_a_snooze_is_no_attempt(bound, owe, perform):
     assert 80 < waits_s <= 90
 
 
+def test_a_row_shows_which_dependency_it_waits_for_until_somebody_answers(bound, owe, perform):
+    class Away(Snooze):
+        outcome = "erp_away"
+
+    class Unasked(Snooze):
+        outcome = None
+
+    ids, shown = owe(rate("a/1")), []
+    for snooze in (Unasked, Away, Unasked, Snooze, Unasked):
+
+        def body(unit: Unit, snooze: type[Snooze] = snooze) -> None:
+            raise snooze("not now", delay_s=0)
+
+        perform(body, ids)
+        shown.append(bound.one("select outcome from work"))
+
+    assert shown == ["snooze", "erp_away", "erp_away", "snooze", "snooze"]
+    assert bound.one("select attempts from work") == 0
+
+
 def test_one_row_may_be_refused_and_another_snoozed_while_the_rest_goes_on(bound, owe, perform):
     ids = owe(rate("a/1"), rate("a/2"), rate("a/3"))
 

@@ -79,6 +79,52 @@ def test_a_queue_that_still_holds_its_hints_is_left_alone(bound, console):
     assert [len(ids) for _, ids, _ in bound.hints] == [200, 100]
 
 
+def owe_of_every_tier(*, each: int = 1) -> None:
+    queues = [("notify", "live"), ("enrich", "replay"), ("rate", "close"), ("enrich", "live"), ("validate", "live")]
+    owe(*(NewWork(step, f"{lane}/{n}", "c", lane=lane) for step, lane in queues for n in range(each)))
+
+
+def test_what_is_due_is_hinted_in_order_of_tier_and_replays_come_last(bound, console):
+    owe_of_every_tier()
+    bound.run("update work set hinted_at = now() - interval '1 minute'")
+
+    assert sweeper.sweep() == 5
+
+    assert [name for name, _, _ in bound.hints] == ["validate", "enrich", "rate", "notify", "enrich"]
+    replays = bound.rows("select id from work where lane = 'replay'")
+    assert [tuple(ids) for _, ids, _ in bound.hints][-1] == replays[0]
+
+
+def test_while_a_higher_tier_has_old_due_work_the_lower_ones_get_one_hint_at_a_time(bound, console):
+    owe_of_every_tier(each=500)
+    bound.run("update work set hinted_at = now() - interval '1 hour', due_at = now() - interval '10 seconds'")
+    bound.run("update work set due_at = now() - interval '2 minutes' where step = 'enrich' and lane = 'live'")
+
+    hinted = sweeper.sweep()
+
+    rows: dict[str, int] = {}
+    for name, ids, _ in bound.hints:
+        rows[name] = rows.get(name, 0) + len(ids)
+    assert rows == {"validate": 500, "enrich": 500 + 200, "rate": 200, "notify": 200}
+    assert hinted == 1_600
+
+    console.ready = {"rate.close": 1, "notify": 1, "enrich.replay": 0}
+    bound.hints.clear()
+    assert sweeper.sweep() == 200  # of the replays, whose queue has none of ours left
+
+    bound.run("update work set state = 'done' where step = 'enrich' and lane = 'live'")
+    bound.run("update work set hinted_at = now() - interval '1 hour'")
+    console.ready = {}
+    assert sweeper.sweep() == 500 * 4
+
+
+def test_at_a_start_even_old_work_bounds_nothing(bound, console):
+    owe_of_every_tier(each=300)
+    bound.run("update work set due_at = now() - interval '1 hour' where step = 'validate'")
+
+    assert sweeper.sweep(at_once=True) == 1_500
+
+
 def test_at_a_start_everything_due_is_hinted_at_once(bound, console):
     owe(NewWork("validate", "receipt/1", "c"), NewWork("enrich", "receipt/1", "c"))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+from domain.degradation import BY_DEPENDENCY, Dependency
+
 State = Literal["ok", "warning", "wrong"]
 
 #: Due times and leases are told by the database's clock alone; people compare logs of all machines.
@@ -34,6 +36,11 @@ def clock(name: str, ask: Callable[[], datetime], *, resolution: timedelta = tim
         return Check(name, "ok", says)
     fix = "let both machines take their time from the same server (NTP)"
     return Check(name, "warning" if skew <= SKEW_WRONG else "wrong", says, fix)
+
+
+def meanwhile(dependency: Dependency, fix: str) -> str:
+    """What to do about something that is away, and what waits for it."""
+    return f"{fix}. Meanwhile: {BY_DEPENDENCY[dependency].waits_where}"
 
 
 def names(found: list[str], *, shown: int = 5) -> str:

@@ -6,7 +6,8 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from queues.settings import settings
-from workers.cli.checks import Check, clock, names, noted
+from workers.cli.away import partner_checks
+from workers.cli.checks import Check, clock, meanwhile, names, noted
 from workers.store import audit
 from workers.store.database import engine, schema_revisions
 
@@ -69,7 +70,7 @@ def database_checks() -> list[Check]:
     """All checks of the database; the first that fails to reach it is the last."""
     checks: list[Check] = []
     fix = "check TALLYLINE_DATABASE_URL, that the server runs, and that the user is a member of tallyline_app"
-    with noted(checks, "database", (DBAPIError,), fix=fix):
+    with noted(checks, "database", (DBAPIError,), fix=meanwhile("postgresql", fix)):
         checks.append(_schema())
         if checks[-1].state == "wrong":
             return checks
@@ -80,6 +81,7 @@ def database_checks() -> list[Check]:
             )
             checks.append(_dead_rows(conn))
             checks.append(_audit(conn))
+            checks += partner_checks(conn)
             checks += _master_data(conn)
     return checks
 

@@ -21,7 +21,7 @@ from queues.topology import (
     queue_arguments,
     work_queues,
 )
-from workers.cli.checks import Check, clock, names, noted
+from workers.cli.checks import Check, clock, meanwhile, names, noted
 from workers.cli.console import Failure
 from workers.cli.sources import rabbit_api
 from workers.store.database import engine
@@ -35,7 +35,7 @@ def server_checks() -> list[Check]:
     """All checks of RabbitMQ and Redis."""
     connections, upstreams = _deployment()
     checks: list[Check] = []
-    with noted(checks, "RabbitMQ", (NotPublished, ValueError), fix=_AMQP):
+    with noted(checks, "RabbitMQ", (NotPublished, ValueError), fix=meanwhile("rabbitmq", _AMQP)):
         checks += _consumers(work_queues(connections))
     with noted(checks, "RabbitMQ console", (RabbitApiFailed, Failure), fix=_API):
         api = rabbit_api()
@@ -45,7 +45,7 @@ def server_checks() -> list[Check]:
         checks.append(_alarms(api))
         # the header holds whole seconds
         checks.append(clock("clock of RabbitMQ", api.clock, resolution=timedelta(seconds=1)))
-    with noted(checks, "Redis", (redis.RedisError, OSError, Failure), fix=_REDIS):
+    with noted(checks, "Redis", (redis.RedisError, OSError, Failure), fix=meanwhile("redis", _REDIS)):
         checks += _redis()
     return checks
 

@@ -6,6 +6,7 @@ import typer
 from rich.text import Text
 
 from workers.cli import console, reach
+from workers.cli.away import sentry_checks
 from workers.cli.checks import Check
 from workers.cli.checks_database import database_checks
 from workers.cli.console import FOUND, AsJson
@@ -20,7 +21,7 @@ def doctor(as_json: AsJson = False) -> None:
     Without a fleet it looks at the embedded database alone. A warning does not fail it.
     """
     with reach.database():
-        checks = [_mode(), *database_checks()]
+        checks = [_mode(), *database_checks(), *sentry_checks()]
         if reach.is_fleet():
             from workers.cli.checks_servers import server_checks
 

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import typer
 from sqlalchemy import Connection
 
+from domain.degradation import tier_of
 from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
-from workers.cli import console, reach
+from workers.cli import away, console, reach
 from workers.cli.console import FOUND, AsJson, count
 from workers.store import backlog, figures, identity, losses, recompute, worth
 from workers.store.backlog import StepState
@@ -30,18 +31,23 @@ def status(
 
     With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
-    document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
+    document the ERP has not confirmed yet and that nothing holds up. Every window is compared with the sum of what was
+    attributed to it.
     Unbilled money is in flight, excepted money waits for a person; the estimated loss is apart from both: what events
     that never came would have cost.
+
+    Work is listed by tier, the order in which it drains after an outage. What is away is named first, with what waits
+    for it; infra/runbooks/degradation.md says what happens meanwhile.
     """
     with reach.database():
         reach.appraise()
         with snapshot() as conn:
-            facts: dict[str, Any] = {"steps": backlog.states(conn), **_money(conn)}
+            facts: dict[str, Any] = {"away": away.now(conn), "steps": _by_tier(backlog.states(conn)), **_money(conn)}
             if check_identity:
                 facts |= _identity(conn)
         if reach.is_fleet():
-            facts["queues"] = _queues(facts["steps"])
+            is_silent = any(each.dependency == "rabbitmq" for each in facts["away"])
+            facts["queues"] = {} if is_silent else _queues(facts["steps"])
     if as_json:
         console.print_json(_plain(facts))
     else:
@@ -50,15 +56,22 @@ def status(
         raise typer.Exit(FOUND)
 
 
+def _by_tier(states: Sequence[StepState]) -> list[StepState]:
+    return sorted(states, key=lambda each: (tier_of(each.step, each.lane).number, each.step, each.lane))
+
+
 def _money(conn: Connection) -> dict[str, Any]:
     excepted = worth.excepted(conn)
     lost = losses.losses(conn)
+    preview = figures.preview(conn)
+    held = dict(excepted.money)
     unbilled: dict[str, Decimal] = {}
-    for each in figures.unbilled(conn):
-        unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
+    for sums, amounts in ((unbilled, preview.unbilled), (held, preview.stuck)):
+        for each in amounts:
+            sums[each.currency] = sums.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted.money,
+        "excepted": held,
         "exceptions": excepted.exceptions,
         "unpriced": excepted.unpriced,
         "estimated_loss": lost.money,
@@ -90,6 +103,8 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
             return [flat(each) for each in value]
         if isinstance(value, dict):
             return {key: flat(each) for key, each in value.items()}
+        if isinstance(value, StepState):
+            return {"tier": tier_of(value.step, value.lane).number, **asdict(value)}
         return asdict(value) if hasattr(value, "__dataclass_fields__") else value  # type: ignore[call-overload]
 
     return {name: flat(value) for name, value in facts.items()}
@@ -104,8 +119,9 @@ def _print(facts: dict[str, Any]) -> None:
     out = console.out()
     steps: Sequence[StepState] = facts["steps"]
     queues: Mapping[str, QueueLook | None] = facts.get("queues", {})
+    away.show(facts["away"])
     if steps:
-        columns = ["step", "lane", "due#", "oldest", "later#", "dead#"]
+        columns = ["tier#", "step", "lane", "due#", "oldest", "later#", "dead#"]
         rows = [_step_row(each) for each in steps]
         if queues:
             columns += ["hints#", "workers#"]
@@ -130,7 +146,8 @@ def _print(facts: dict[str, Any]) -> None:
 def _step_row(each: StepState) -> list[object]:
     step = f"{each.step} {each.connection_id}" if each.connection_id else each.step
     oldest = console.age(each.oldest_s) if each.due else ""
-    return [step, each.lane, count(each.due), oldest, count(each.later), count(each.dead)]
+    number = tier_of(each.step, each.lane).number
+    return [number, step, each.lane, count(each.due), oldest, count(each.later), count(each.dead)]
 
 
 def _queue_cells(each: StepState, queues: Mapping[str, QueueLook | None]) -> list[object]:

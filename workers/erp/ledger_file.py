@@ -42,6 +42,9 @@ LOCK_WAIT_S: Final = 2.0
 LOCK_POLL_S: Final = 0.02
 #: When a full or broken disk is looked at again.
 DISK_REST_S: Final = 60.0
+#: When a folder that does not answer a question is asked again: longer than a call waits for its turn, so that others
+#: meanwhile do not wait for it in vain.
+AWAY_REST_S: Final = 10.0
 LIMITS: Final = Limits(key_is_unique=True, call_s=3.0, quiet_s=1.0, lines_max=100_000, amount_decimals_max=28)
 
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,35}")
@@ -84,7 +87,10 @@ class LedgerFile:
 
     def period_status(self, on: date) -> PeriodStatus:
         """What `periods` says about the month of that date; a month it does not name is open."""
-        return self._periods().get(f"{on:%Y-%m}", "open")
+        try:
+            return self._periods().get(f"{on:%Y-%m}", "open")
+        except OSError as error:
+            raise _away(error) from error
 
     def find(self, key: str) -> Found | None:
         """The document of that key; it waits for a writer, so that none appears right after the answer."""
@@ -96,8 +102,10 @@ class LedgerFile:
                 _sync(path.parent)
                 ref = self._ref(path)
                 return Found(ref=ref, is_posted=True, number=self.read_back(ref).number)
-        except (LedgerLocked, OSError) as error:
+        except LedgerLocked as error:
             raise ErpAway(f"the ledger folder does not answer: {error}", delay_s=1.0) from error
+        except OSError as error:
+            raise _away(error) from error
 
     def post(self, document: ErpDocument, resume: Resume) -> Outcome:
         """Write the document; there is no draft, so there is nothing to resume."""
@@ -116,11 +124,13 @@ class LedgerFile:
             return Busy(retry_after_s=DISK_REST_S, sentence=f"nothing was written: {error}")
 
     def read_back(self, ref: str) -> ReadBack:
-        """What the file says now. Raises `ErpUnreadable`, also if it is gone."""
+        """What the file says now. Raises `ErpUnreadable`, also if it is gone, and `ErpAway` if the disk is."""
         try:
             return read_document((self.folder / ref).read_text("ascii"), ref=ref)
-        except (OSError, UnicodeError) as error:
+        except (FileNotFoundError, UnicodeError) as error:
             raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
+        except OSError as error:
+            raise _away(error) from error
 
     def _post(self, document: ErpDocument) -> Outcome:
         """The part that holds the lock."""
@@ -223,6 +233,10 @@ class LedgerFile:
             yield
         finally:
             os.close(descriptor)
+
+
+def _away(error: OSError) -> ErpAway:
+    return ErpAway(f"the ledger folder does not answer: {error}", delay_s=AWAY_REST_S)
 
 
 def _read(path: Path) -> str:

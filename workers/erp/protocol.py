@@ -22,6 +22,8 @@ KEY_TAKEN: Final = "key_taken"
 class ErpAway(Snooze):
     """The ERP did not answer a question, or asks us to wait: nobody's failure, the same work is due again later."""
 
+    outcome = "erp_away"
+
 
 class ErpUnreadable(Rejection):
     """What the ERP holds or how it is configured cannot be understood; a person must look."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from queues.settings import settings
 
@@ -30,6 +32,10 @@ SESSION = {
 KEEPALIVES = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "connect_timeout": 10}
 
 
+#: SQLSTATE classes of a server that is going, coming or full: connection, shutdown, too many connections.
+AWAY_STATES = ("08", "57P", "53300")
+
+
 class DatabaseUrlMissing(Exception):
     """No database is named: set TALLYLINE_DATABASE_URL, or use a command that starts the embedded one."""
 
@@ -45,6 +51,7 @@ def make_engine(url: str, *, pool_size: int = 4) -> Engine:
         pool_size=pool_size,
         max_overflow=2,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error goes into logs, the ledger and Sentry; a customer's data do not
         isolation_level="READ COMMITTED",
         connect_args={**KEEPALIVES, "options": " ".join(f"-c {name}={value}" for name, value in SESSION.items())},
     )
@@ -90,6 +97,15 @@ def snapshot() -> Iterator[Connection]:
     """A read-only connection whose every statement sees the same moment."""
     with engine().connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as conn:
         yield conn
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the error says that the database does not answer, and nothing about what was asked."""
+    if isinstance(error, PoolTimeout):
+        return True
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    sqlstate = getattr(cause, "sqlstate", None)
+    return isinstance(cause, psycopg.OperationalError) and (sqlstate is None or sqlstate.startswith(AWAY_STATES))
 
 
 def raw(conn: Connection) -> psycopg.Connection[Any]:

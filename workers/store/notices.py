@@ -43,10 +43,14 @@ def owe_once(conn: Connection, notice: Notice, *, key: str, at: datetime, correl
     return work.insert(conn, [NewWork("notify", f"notices/{key}", correlation_id)])
 
 
+def event_of(notice: Notice, *, key: str, at: datetime) -> bytes:
+    """The CloudEvent of a notice, as it is written and sent."""
+    return _encode(notice.to_event(id=key, source=SOURCE, at=at))
+
+
 def _insert(conn: Connection, notice: Notice, *, key: str, at: datetime) -> None:
-    event = notice.to_event(id=key, source=SOURCE, at=at)
     values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [notice.type], "keys": [key]}
-    conn.execute(_INSERT, {**values, "bodies": [_encode(event).decode()]})
+    conn.execute(_INSERT, {**values, "bodies": [event_of(notice, key=key, at=at).decode()]})
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,8 +200,7 @@ select replay_id, exception_id, state, outcome from told
 _SETTLED = text("""
 update replay_items i set state = t.state, outcome = t.outcome
 from unnest(cast(:replays as bigint[]), cast(:exceptions as bigint[]), cast(:states as text[]),
-  cast(:outcomes as text[]))
-  as t (replay_id, exception_id, state, outcome)
+  cast(:outcomes as text[])) as t (replay_id, exception_id, state, outcome)
 where i.replay_id = t.replay_id and i.exception_id = t.exception_id
 """)
 

@@ -51,15 +51,16 @@ select count(*) filter (where p.state not in ('confirmed', 'superseded')) as unc
   count(*) filter (where p.state <> 'superseded' and p.reconciled_at is null) as unreconciled
 from erp_postings p join invoices i on i.id = p.invoice_id where i.billing_run_id = :run
 """)
-#: Usage of the run's lots whose window has no line yet in a document that the ERP has confirmed.
+#: Usage of the run's lots that is on no document yet, or on one that the ERP has not confirmed.
 _IN_FLIGHT = text("""
 select coalesce(sum(abs(a.events)), 0) from aggregates a
-where a.billing_period_id = :period and a.lot <= :lot and not exists (
-  select from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
-  join erp_postings p on p.invoice_id = l.invoice_id and p.state = 'confirmed'
+where a.billing_period_id = :period and a.lot <= :lot and not coalesce((
+  select p.state = 'confirmed' from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
+  join invoices i on i.id = l.invoice_id and i.state <> 'void'
+  left join erp_postings p on p.invoice_id = i.id and p.state <> 'superseded'
   where r.subscription_id = a.subscription_id and r.billing_period_id = a.billing_period_id
     and r.contract_version_id = a.contract_version_id and r.metric_id = a.metric_id and r.dimensions = a.dimensions
-    and r.lot >= a.lot)
+    and r.lot >= a.lot order by r.lot limit 1), false)
 """)
 
 

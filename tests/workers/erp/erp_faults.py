@@ -47,6 +47,7 @@ class Faulty:
     erp: Erp
     plan: deque[Fault] = field(default_factory=deque)
     away: int = 0
+    away_s: float = 0.0
     calls: list[str] = field(default_factory=list)
 
     def limits(self) -> Limits:
@@ -98,7 +99,7 @@ class Faulty:
         self.calls.append(call)
         if self.away:
             self.away -= 1
-            raise ErpAway("503 Service Unavailable", delay_s=0.0)
+            raise ErpAway("503 Service Unavailable", delay_s=self.away_s)
 
 
 def _then_crash(resume: Resume):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from domain.money import Money
 from workers.erp import ledger_file
 from workers.erp.journal_text import escaped_account, unescaped_account
-from workers.erp.ledger_file import LedgerFile
+from workers.erp.ledger_file import AWAY_REST_S, LedgerFile
 from workers.erp.protocol import Busy, ErpAway, ErpUnreadable, Posted, Rejected, Resume, Unknown
 
 pytestmark = pytest.mark.fast
@@ -217,6 +217,32 @@ def test_a_folder_that_somebody_holds_is_away_for_questions(ledger):
             ledger.ping()
         with pytest.raises(ErpAway):
             ledger.find("TL-1")
+
+
+def test_a_folder_that_is_gone_is_away_and_no_document_is_taken_for_lost(ledger):
+    asked = document("TL-1")
+    ref = post(ledger, asked).ref
+    ledger.folder.rename(ledger.folder.with_name("unplugged"))
+    ledger.folder.write_text("no folder")
+
+    for question in (lambda: ledger.find("TL-1"), lambda: ledger.read_back(ref), ledger.ping):
+        with pytest.raises(ErpAway):
+            question()
+    assert isinstance(post(ledger, asked), Busy)
+
+    ledger.folder.unlink()
+    ledger.folder.with_name("unplugged").rename(ledger.folder)
+    assert ledger.find("TL-1").ref == ref
+
+
+def test_periods_that_cannot_be_read_are_an_erp_that_is_away(ledger):
+    ledger.ping()
+    (ledger.folder / "periods").mkdir()
+
+    with pytest.raises(ErpAway) as caught:
+        ledger.period_status(date(2013, 1, 31))
+
+    assert caught.value.delay_s == AWAY_REST_S
 
 
 def test_a_full_disk_is_busy_as_long_as_nothing_is_there(ledger, monkeypatch):

@@ -17,7 +17,7 @@ import workers.post  # noqa: F401 - registers its step
 from domain.money import Money
 from queues import gate as gates
 from queues.gate import Pace
-from workers import posting_call, step
+from workers import posting, posting_call, step
 from workers.erp import registry
 from workers.erp.moves import differences
 from workers.erp.protocol import ReadBack
@@ -250,7 +250,8 @@ def test_a_closed_period_holds_the_document_and_says_so_once(books, connected, a
 
     assert standing(books, posting) == ("planned", "issued", "ready")
     assert books.rows("select routing_key from notices") == [("tallyline.document.held",)]
-    assert books.one("select attempts from work where step = 'post'") == 0
+    assert books.one("select max(attempts) from work where step = 'post'") == 0
+    assert books.rows("select code, waits_key from exceptions") == [("period_closed", "books/2013-01")]
 
     bench.set_period(JANUARY, is_open=True)
     deliver()
@@ -511,6 +512,35 @@ def test_an_erp_that_is_away_costs_no_attempt(books, connected, deliver, bench):
     assert standing(books, posting) == CONFIRMED
     assert erp.calls.count("post") == 1
     assert books.one("select attempts from work where step = 'post'") == 0
+
+
+def test_an_erp_that_is_away_is_left_alone_by_its_other_postings(books, connected, attempt, deliver, bench):
+    erp = connected(Faulty(bench.erp, away=1, away_s=10.0))
+    first, second = issue(books), issue(books)
+
+    attempt()
+
+    assert erp.calls == ["find"]
+    assert books.rows("select outcome, attempts from work where step = 'post' order by id") == [
+        ("erp_away", 0), ("snooze", 0),
+    ]  # fmt: skip
+    deliver()
+    assert standing(books, first) == standing(books, second) == CONFIRMED
+
+
+def test_an_erp_that_is_away_with_redis_away_is_told_as_redis(books, connected, attempt, bench, monkeypatch):
+    class Closed(gates.LocalGate):
+        def pause(self, key, seconds):
+            raise gates.GateClosed("no redis", delay_s=5)
+
+    connected(Faulty(bench.erp, away=1, away_s=10.0))
+    issue(books)
+    closed = Closed()
+    monkeypatch.setattr(posting, "gate", lambda: closed)
+
+    attempt()
+
+    assert books.rows("select outcome, attempts from work where step = 'post'") == [("redis_away", 0)]
 
 
 def test_a_full_gate_delays_the_posting_before_any_lease_is_taken(books, connected, attempt, deliver):
