@@ -19,7 +19,7 @@ STATES = ("planned", "running", "paused", "done", "cancelled")
 EVENT = {"id": "1", "source": "/a", "subject": "x", "data": {"n": 1}}
 
 
-@pytest.mark.parametrize(("act", "state"), product(("start", "pause", "resume", "cancel"), STATES))
+@pytest.mark.parametrize(("act", "state"), list(product(("start", "pause", "resume", "cancel"), STATES)))
 def test_each_act_is_possible_in_its_states_only(act, state):
     if (act, state) in ALLOWED:
         assert after(act, state, replay=7) == ALLOWED[act, state]
