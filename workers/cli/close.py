@@ -13,6 +13,7 @@ from workers.cli import billing, console, reach, unbilled
 from workers.cli.acting import As, Wish, acting, have_done
 from workers.cli.billing import Dates
 from workers.cli.console import FOUND, AsJson, Failure, count
+from workers.deeds.doing import Done
 from workers.embedded import run as embedded
 from workers.store.billing_looks import Period, Standing
 from workers.store.unbilled import Unbilled
@@ -65,11 +66,8 @@ def close(
         if billing.is_done(meant):
             _say_done(meant, as_json=as_json)
             return
-        who = acting(as_)
-        with nullcontext() if reach.is_fleet() else embedded.running():
-            wish = billing.to_press(meant, Dates(_date(invoice_on), _date(posting_on)))
-            run = have_done(who, wish, as_json=as_json).carried.facts["run_id"]
-            now = _go_on(int(run), said, partial(have_done, who, as_json=as_json))
+        do = partial(have_done, acting(as_), as_json=as_json)
+        now = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
         without = unbilled.of(meant)
     _show(meant, now, without, as_json=as_json)
     if now.blockers_before_approval:
@@ -78,6 +76,12 @@ def close(
 
 def _date(at: datetime | None) -> date | None:
     return None if at is None else at.date()
+
+
+def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
+    with nullcontext() if reach.is_fleet() else embedded.running():
+        run = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+        return _go_on(run, said, do)
 
 
 def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:
