@@ -28,6 +28,8 @@ from workers.unit import bury, database_now
 
 #: More is not rehearsed: no one could say so exactly without keeping the live line waiting.
 REHEARSED_MAX: Final = 20_000
+#: Exceptions done together: the size of a portion changes no outcome.
+PORTION: Final = 5_000
 #: A rehearsal holds some rows that live work may want; after this it gives up.
 REHEARSAL_S_MAX: Final = 8.0
 LOCK_S_MAX: Final = 2.0
@@ -146,8 +148,8 @@ def rehearse(conn: Connection, replay_id: int) -> Forecast:
 
 def _rehearsed(stage: _Stage, replay: replays.Replay, as_of: str) -> Forecast:
     conn = stage.conn
-    for _ in range(0, replay.waiting, replay_items.PORTION):
-        stage.owe(replay_items.release(conn, replay))
+    for _ in range(0, replay.waiting, PORTION):
+        stage.owe(replay_items.release(conn, replay, rows=PORTION))
         stage.check()
     first = {name: tuple(ids) for name, ids in stage.owed.items()}
     _run(stage, "validate")

@@ -42,11 +42,11 @@ def print_forecast(items: Sequence[Item], forecast: Mapping[str, Any]) -> None:
     out = console.out()
     if len(items) > SHOWN_MAX:
         rows = [[each["code"], _of(each), count(each["exceptions"])] for each in forecast["outcomes"]]
-        out.print(console.table("A replay would come to", ["code", "would be", "exceptions#"], rows))
+        out.print(console.table("It would come to", ["code", "would be", "exceptions#"], rows))
     else:
         shown = [[each.exception, each.code, kind(each), would_be(each), says(each)] for each in items]
         columns = ["exception#", "code", "what", "would be", "because"]
-        out.print(console.table("A replay would come to", columns, shown))
+        out.print(console.table("It would come to", columns, shown))
     print_money(forecast)
 
 

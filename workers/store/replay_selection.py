@@ -11,6 +11,12 @@ from domain.errors import Rejection
 
 #: Exceptions that one replay holds.
 ITEMS_MAX: Final = 100_000
+#: Who pays for usage, where nobody knew that when its exception was opened.
+_ACCOUNT: Final = """(select c.account_id from mappings g join subscriptions u on u.id = g.subscription_id
+    join contracts c on c.id = u.contract_id
+    where g.source_id = coalesce(x.source_id, (select s.id from sources s where s.name = x.source))
+      and g.subject = x.subject and g.superseded_at = '9999-12-31 00:00:00+00'
+      and x.happened_at >= g.starts_at and x.happened_at < g.ends_at)"""
 _PERIOD: Final = """(exists (select from billing_periods b where b.id = x.billing_period_id
     and to_char(b.starts_on, 'YYYY-MM') = :period)
   or (x.billing_period_id is null and to_char(x.happened_at, 'YYYY-MM') = :period))"""
@@ -19,7 +25,7 @@ _WHERE: Final[Mapping[str, str]] = {
     "ids": "x.id = any(cast(:ids as bigint[]))",
     "code": "x.code = :code",
     "cause": "x.cause = :cause",
-    "account": "x.account_id = :account",
+    "account": f"coalesce(x.account_id, {_ACCOUNT}) = :account",
     "source": "coalesce(x.source, (select s.name from sources s where s.id = x.source_id)) = :source",
     "step": "x.step = :step",
     "kind": "x.code = any(cast(:codes as text[]))",

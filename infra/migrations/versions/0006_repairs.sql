@@ -108,3 +108,4 @@ grant update (state, reference, updated_at) on tax_commitments to tallyline_app;
 grant update (state, finished_at) on repairs to tallyline_app;
 grant execute on function erasable_receipts(integer, integer), erase_receipts(integer, integer) to tallyline_app;
 grant usage on all sequences in schema public to tallyline_app;
+grant update (voided_at) on invoices to tallyline_app;

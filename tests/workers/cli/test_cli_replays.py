@@ -150,7 +150,10 @@ def test_a_file_that_holds_no_event_is_refused(airports, tmp_path, text):
 @pytest.mark.parametrize(("command", "resolution"), [("dismiss", "dismissed"), ("write-off", "written_off")])
 def test_usage_is_decided_upon_and_opened_again(trouble, command, resolution):
     told = trouble("replay", command, "--code", "subscription_not_found", "--reason", "a test", "--dry-run")
-    assert "of 3 exceptions nobody knows it" in text_of(told)
+    loss = trouble.one("select sum(money_at_risk) from exceptions where event_no is not null")
+    assert f"money at risk: {loss} USD" in text_of(told)
+    refused = trouble("replay", command, "1", "--reason", "a test", "--dry-run")
+    assert "money at risk: nothing known; of 1 exceptions nobody knows it" in text_of(refused)
     assert trouble.one("select count(*) from exceptions where resolution is not null") == 0
 
     trouble.json("replay", command, "--code", "subscription_not_found", "--reason", "a test", "--yes")
@@ -158,6 +161,7 @@ def test_usage_is_decided_upon_and_opened_again(trouble, command, resolution):
     assert trouble.rows("select distinct state, resolution, reason from exceptions where event_no is not null") == [
         ("dismissed", resolution, "a test")
     ]
+    assert trouble.one("select sum(money_at_risk) from exceptions where resolution = :kept", kept=resolution) == loss
     assert_identity()
     ids = [row[0] for row in trouble.rows("select id from exceptions where state = 'dismissed' order by id")]
     map_lost(trouble)
