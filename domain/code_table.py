@@ -249,6 +249,9 @@ override_invalid medium
 account_parked high
     A money circuit breaker holds the account.
     Look at what changed, then release or correct it.
+period_closed high
+    The accounting period of the document's posting date is closed in the ERP.
+    Open the period in the ERP; the document goes on by itself.
 posting_rejected high
     The ERP refused the document.
     Read the ERP's reason, correct master data, then replay.
@@ -258,38 +261,19 @@ erp_unreadable high
 posting_unknown high
     It is not known whether the ERP booked the document, and its key cannot be looked up there.
     Look in the ERP and record what is there.
+repair_refused medium
+    What is wanted done about a document would not be safe now.
+    Read what is in the way; `tallyline repair NUMBER` shows what each system holds.
+tax_refused high
+    The tax engine refused to take note that a document is issued or void.
+    Read its reason, correct it there, then replay.
+tax_engine_unknown high
+    A line was taxed by an engine that this deployment does not have.
+    Set the engine up again, then replay.
 posting_differs high
     The ERP booked other totals than the document has.
     Compare both and correct in the ERP.
 control_totals_differ high
     The totals of two hops do not agree.
     Follow the source, metric and hour that are named.
-"""
-
-#: What stands between a person and an act.
-OF_AUTHORITY: Final = """
-not_permitted medium
-    The person's roles, or the scopes of the token, do not allow the action.
-    Ask somebody who has the role, or have it given to you.
-person_unknown medium
-    Nobody of that name is registered, or the person is disabled.
-    Name a registered person, or register this one: `tallyline people add`.
-token_invalid high
-    The token is not one of ours, is revoked, or has expired.
-    Have a new one made: `tallyline people token`.
-policy_missing high
-    No policy says whether the act needs a second person, so it does not happen.
-    Publish a policy for the action: `tallyline policies set`.
-policy_invalid medium
-    A policy names a limit without needing one, or needs one and names none.
-    Correct what is named.
-approval_forbidden high
-    Who decides a request is who asked for it, or has not the role that its policy names.
-    Have somebody else with that role decide.
-approval_closed medium
-    The request is decided, withdrawn or expired.
-    Ask for it again.
-approval_stale medium
-    What was asked for would move more money now, or is no longer possible.
-    Look at what changed, and ask for it again.
 """

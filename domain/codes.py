@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from domain.code_table import OF_AUTHORITY, OF_MONEY, OF_USAGE, TECHNICAL
+from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
+from domain.code_table_people import OF_AUTHORITY
 
 #: Technical: the machinery or a producer's software is at fault. Business: master data or a decision is missing.
 Kind = Literal["technical", "business"]

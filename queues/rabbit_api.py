@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 from urllib.request import HTTPHandler, HTTPSHandler, OpenerDirector, Request
 
-from queues.topology import Upstream
+from queues.topology import OnCall, Upstream
 
 ANSWER_S_MAX = 10.0
 _NOT_FOUND = 404
@@ -87,6 +87,11 @@ class RabbitApi:
         """Create or change the user of an upstream: no tags, so no console, and the permissions of its role."""
         self._ask("PUT", f"/users/{_path(upstream.user)}", {"password": password, "tags": ""})
         self._ask("PUT", f"/permissions/{_path(self.vhost)}/{_path(upstream.user)}", upstream.permissions)
+
+    def put_on_call(self, on_call: OnCall, *, password: str) -> None:
+        """Create or change the user of whoever is on call: the console, and the permissions of its role."""
+        self._ask("PUT", f"/users/{_path(on_call.user)}", {"password": password, "tags": on_call.tags})
+        self._ask("PUT", f"/permissions/{_path(self.vhost)}/{_path(on_call.user)}", on_call.permissions)
 
     def delete_user(self, user: str) -> None:
         """Delete a user; nothing happens if there is none."""

@@ -35,6 +35,8 @@ class Settings(BaseSettings):
     intake_wait_s: float = Field(default=0.05, gt=0, le=5, description="longest wait before a receipt is written")
     intake_hint_s: float = Field(default=0.2, ge=0, le=5, description="rest between two hints of small receipts")
 
+    receipt_days: int = Field(default=400, ge=1, le=36_525, description="age at which bodies may be erased")
+
     hint_rows_max: int = Field(default=200, ge=1, le=200, description="work rows in one hint and its transaction")
     hint_weight_max: int = Field(default=5_000, ge=1, le=1_000_000, description="events or lines in one hint")
     attempts_max: int = Field(default=8, ge=1, le=100, description="failures before a work row is dead")

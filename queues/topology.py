@@ -186,6 +186,35 @@ class Upstream:
         }
 
 
+@dataclass(frozen=True, slots=True)
+class OnCall:
+    """A RabbitMQ user for whoever is on call: may do in the console whatever loses and doubles no usage.
+
+    Work queues and `.XQ` hold only hints and copies, so taking, purging, moving and publishing there is harmless.
+    `intake` holds usage that nobody has stored yet: it can be neither read nor purged, which takes the same right.
+    """
+
+    user: str
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.user):
+            raise QueueUnknown(f"user {self.user!r} is not of the form {_NAME.pattern}")
+
+    @property
+    def tags(self) -> str:
+        """It sees the console, and may set no policies, which could drop messages."""
+        return "management"
+
+    @property
+    def permissions(self) -> Mapping[str, str]:
+        """Regular expressions for RabbitMQ: declares and deletes nothing, publishes to queues by name, reads hints."""
+        return {
+            "configure": "",
+            "write": r"^amq\.default$",
+            "read": rf"^({'|'.join(STEPS)})(\.[a-z][a-z0-9-]*)*(\.XQ)?$",
+        }
+
+
 def refusal_key(user: str, source: str) -> str:
     """The routing key of a refusal: who sent it, then the source it claimed.
 

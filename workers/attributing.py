@@ -1,12 +1,12 @@
 """How `enrich` works through its rows: receipts together, parked usage key by key, missing billing periods first."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
 
 from queues.work import Ready
-from workers.store import attributions, moves, periods
+from workers.store import attributions, moves, periods, replay_items
 from workers.store.attributions import PARKED_MAX, Gap
 from workers.store.moves import MOVED_MAX
 from workers.unit import Unit
@@ -43,21 +43,29 @@ def decide_again(unit: Unit, ready: Ready) -> None:
     act, kind, key = ready.subject.split("/", 2)
     if act == "moved":
         _move(unit, ready, kind=kind, key=key)
+    elif act == "replay":
+        _decide(unit, ready, replay_items.usages(unit.conn, int(kind), portion=int(key)))
     else:
         _heal(unit, ready, kind=kind, key=key)
 
 
 def _heal(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:
     exceptions = attributions.parked(unit.conn, kind, key)
-    if not exceptions:
-        return
-    (batch,) = attributions.new_batches(unit.conn, "healed", [None])
-    outcomes = _with_periods(unit, lambda: attributions.heal(unit.conn, exceptions, batch_no=batch))
-    unit.then(ready, "aggregate", f"batch/{batch}", weight=len(exceptions))
+    outcomes = _decide(unit, ready, exceptions)
     if ready.correlation_id.startswith(TICK) and outcomes.keys() & {"billable", "excluded"}:
         log.error("parked usage healed late: whoever published its key did not wake it", kind=kind, key=key)
     if len(exceptions) == PARKED_MAX and outcomes.keys() & {"billable", "excluded"}:
         unit.then(ready, "enrich", ready.subject, revision=ready.revision + 1, weight=PARKED_MAX)
+
+
+def _decide(unit: Unit, ready: Ready, exceptions: Sequence[int]) -> Mapping[str, int]:
+    """Decide again what these exceptions are about, in a batch of its own; how many had which outcome."""
+    if not exceptions:
+        return {}
+    (batch,) = attributions.new_batches(unit.conn, "healed", [None])
+    outcomes = _with_periods(unit, lambda: attributions.heal(unit.conn, exceptions, batch_no=batch))
+    unit.then(ready, "aggregate", f"batch/{batch}", weight=len(exceptions))
+    return outcomes
 
 
 def _move(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:

@@ -4,22 +4,24 @@ Whatever was begun and is not known to have ended is looked up, never repeated: 
 long enough, has twice found nothing, and refuses a second document with our key by itself.
 """
 
-from typing import Final, Never, assert_never
+from typing import Final, assert_never
 
 from domain.errors import Rejection, Snooze
 from domain.notices import document_held, document_posted
 from queues import work
 from queues.gate import gate
+from workers import tax_committing
 from workers.erp import protocol, registry
 from workers.erp.moves import LOOK_AGAIN_S, Confirm, GiveUp, Send, Wait, differences, next_move
 from workers.erp.protocol import Busy, ErpAway, ErpDocument, Limits, Outcome, Posted, ReadBack, Rejected, Unknown
 from workers.posting_call import Delivery, send, work_lease_s
-from workers.store import erp_postings, notices
+from workers.store import erp_postings, holds, notices
 from workers.store.erp_postings import amounts
+from workers.store.holds import Hold
 from workers.unit import Errand
 
-#: How often a closed accounting period is looked at again; opening it is the customer's decision.
-HOLD_S: Final = 300.0
+#: When a document that waits for an accounting period looks for itself, should the look at the period be lost.
+HOLD_S: Final = 3_600.0
 
 
 class PostingRejected(Rejection):
@@ -67,6 +69,7 @@ def _go_on(delivery: Delivery) -> None:
         case "superseded":
             with delivery.errand.finish() as unit:
                 delivery.log(unit, "none", "superseded")
+                holds.heal(unit.conn, delivery.errand.ready, reason="the document was withdrawn")
         case "confirmed":
             _verify(delivery)
         case _:
@@ -102,10 +105,14 @@ def _send(delivery: Delivery, draft_ref: str | None) -> None:
     if delivery.posting.billed != (totals.net.amount, totals.tax.amount, totals.gross.amount):
         raise ControlTotalsDiffer(f"the lines of {delivery.asked.number} are not what was approved", **delivery.facts)
     require_fit(delivery.asked, delivery.limits)
+    tax_committing.commit(delivery.errand, delivery.posting.invoice_id, delivery.asked)
+    posting_on = delivery.asked.entry.posting_on
+    outcome: Outcome
     with delivery.passage():
-        if delivery.erp.period_status(delivery.asked.entry.posting_on) == "closed":
-            _hold(delivery)
-        outcome = send(delivery, draft_ref)
+        if delivery.erp.period_status(posting_on) == "closed":
+            outcome = Rejected(protocol.PERIOD_CLOSED, f"{posting_on:%Y-%m} is closed")
+        else:
+            outcome = send(delivery, draft_ref)
     _follow(delivery, outcome)
 
 
@@ -140,15 +147,19 @@ def _follow(delivery: Delivery, outcome: Outcome) -> None:
             assert_never(outcome)
 
 
-def _hold(delivery: Delivery) -> Never:
-    """Wait until the ERP's accounting period is opened, and tell people once that it waits."""
-    asked, posting_on = delivery.asked, delivery.asked.entry.posting_on
-    with delivery.errand.transaction() as unit:
+def _hold(delivery: Delivery) -> None:
+    """Wait under an exception until the ERP's accounting period is opened, and tell people once that it waits."""
+    asked, errand = delivery.asked, delivery.errand
+    posting_on = asked.entry.posting_on
+    sentence = f"{posting_on:%Y-%m} is closed in {delivery.posting.connection.id}; {asked.number} waits until it opens"
+    facts = {**delivery.facts, "account": asked.document.account_id, "posting_on": posting_on.isoformat()}
+    hold = Hold(delivery.posting.connection.id, posting_on, sentence, facts)
+    with errand.rest(delay_s=HOLD_S, sentence=sentence) as unit:
         delivery.log(unit, "period_status", "closed", posting_on=posting_on.isoformat())
         notice = document_held(asked.document, number=asked.number, external_key=asked.key)
         key = f"erp_posting/{delivery.posting.id}/held/{posting_on:%Y-%m}"
-        notices.owe(unit, delivery.errand.ready, notice, key=key)
-    raise Snooze(f"{posting_on:%Y-%m} is closed in the ERP; {asked.number} waits until it is open", delay_s=HOLD_S)
+        notices.owe(unit, errand.ready, notice, key=key)
+        holds.keep(unit, errand.ready, hold)
 
 
 def _confirm(delivery: Delivery, ref: str) -> None:
@@ -156,6 +167,7 @@ def _confirm(delivery: Delivery, ref: str) -> None:
     back, asked = _compared(delivery, ref), delivery.asked
     with delivery.errand.finish() as unit:
         delivery.log(unit, "read_back", "equal", ref=back.ref, number=back.number, **amounts(back.totals))
+        holds.heal(unit.conn, delivery.errand.ready, reason="healed: the ERP has confirmed the document")
         if erp_postings.confirm(unit.conn, delivery.posting.id, back):
             notice = document_posted(
                 asked.document, number=asked.number, external_key=asked.key, erp_number=back.number

@@ -12,7 +12,8 @@ from queues.gate import Pace, gate, passage
 from queues.work import NewWork
 from workers.erp import protocol
 from workers.erp.protocol import Busy, Erp, ErpDocument, Limits, Outcome, Posted, Rejected, Resume, Unknown
-from workers.store import erp_postings
+from workers.erp.registry import ErpConnection
+from workers.store import erp_postings, holds
 from workers.store.erp_postings import Attempt, Posting, amounts
 from workers.unit import Errand, LeaseLost, Unit
 
@@ -44,17 +45,26 @@ class Delivery:
     @property
     def gate_key(self) -> str:
         """The gate that all calls to this ERP go through."""
-        return f"erp:{self.posting.connection.id}"
+        return gate_key(self.posting.connection)
 
     def passage(self) -> AbstractContextManager[None]:
         """The right to make one call; raises `Throttled` or `GateClosed`, which are no failures."""
-        connection = self.posting.connection
-        pace = Pace(float(connection.per_second), connection.concurrency, lease_s=START_S + 2 * self.limits.call_s)
-        return passage(gate(), self.gate_key, pace, max_wait_s=TURN_S)
+        return passage_to(self.posting.connection, self.limits)
 
     def log(self, unit: Unit, call: str, outcome: str, **answer: object) -> None:
         """Append a call that needs no lease to the attempt log."""
         erp_postings.log_attempt(unit.conn, self.posting.id, Attempt(call, outcome, {"key": self.asked.key}, answer))
+
+
+def gate_key(connection: ErpConnection) -> str:
+    """The gate that all calls to the ERP of a connection go through."""
+    return f"erp:{connection.id}"
+
+
+def passage_to(connection: ErpConnection, limits: Limits) -> AbstractContextManager[None]:
+    """The right to make one call; raises `Throttled` or `GateClosed`, which are no failures."""
+    pace = Pace(float(connection.per_second), connection.concurrency, lease_s=START_S + 2 * limits.call_s)
+    return passage(gate(), gate_key(connection), pace, max_wait_s=TURN_S)
 
 
 def work_lease_s(limits: Limits) -> float:
@@ -84,6 +94,7 @@ def _begin(delivery: Delivery, draft_ref: str | None) -> int:
         lease_no = erp_postings.begin(unit.conn, delivery.posting.id, lease_s=lease_s)
         if lease_no is None:
             raise Snooze("another worker is posting the document", delay_s=lease_s)
+        holds.heal(unit.conn, errand.ready, reason="healed: the period is open in the ERP")
         held_s = lease_s + TURN_S + limits.call_s  # until it was read back
         work.relet(unit.conn, errand.ready.id, lease_no=errand.lease_no, lease_s=held_s)
         request = {"key": asked.key, "number": asked.number, "draft_ref": draft_ref, **amounts(asked.totals)}

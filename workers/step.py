@@ -13,6 +13,7 @@ import dramatiq
 import psycopg
 import structlog
 from dramatiq.middleware import TimeLimitExceeded
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -21,7 +22,7 @@ from queues import hints, work
 from queues.broker import broker, redelivered
 from queues.settings import settings
 from queues.topology import STEPS_PER_CONNECTION, Step, queues_of
-from queues.work import Hintable
+from queues.work import Hintable, Ready
 from workers.store.database import engine
 from workers.unit import Errand, LeaseLost, Unit, bury, database_now
 
@@ -51,6 +52,7 @@ def step(name: Step, *, lease_s: float | None = None) -> Callable[[Body], Actor]
     """Make the function the actor of the step `name`; with `lease_s` it calls the outside, one leased row at a time."""
 
     def over_rows(body: Body) -> Actor:
+        _bodies[name] = body
         return _actor(name, partial(_transact, body), body)
 
     def over_calls(body: Call) -> Actor:
@@ -62,6 +64,17 @@ def step(name: Step, *, lease_s: float | None = None) -> Callable[[Body], Actor]
 Run: TypeAlias = Callable[[str, Sequence[int]], None]
 #: How each step of this process runs its rows.
 _runs: dict[str, Run] = {}
+#: What each step of this process does in one transaction.
+_bodies: dict[str, Body] = {}
+
+
+def rehearse(conn: Connection, name: str, ids: Sequence[int]) -> list[Hintable]:
+    """Do for these rows what the step does, in the caller's transaction, which is not to be committed.
+
+    Returns what is owed next. Only for steps that run in one transaction and call nothing outside.
+    """
+    claimed = work.claim(conn, name, ids)
+    return _within(conn, _bodies[name], name, claimed)
 
 
 def _actor(name: Step, run: Run, body: Callable[..., None]) -> Actor:
@@ -113,7 +126,7 @@ def _attempt(name: str, ids: Sequence[int]) -> None:
     except Snooze as snooze:
         outcome = _rest(ids, snooze) if len(ids) == 1 else "split"
     except (Exception, TimeLimitExceeded) as error:  # noqa: BLE001 -- each becomes an outcome of the row
-        if _is_passing(error):
+        if is_passing(error):
             outcome = _rest(ids, Snooze(f"{type(error).__name__}: the database was busy or away", delay_s=REST_S))
             _hint_again(ids)
         elif len(ids) > 1:
@@ -131,18 +144,22 @@ def _attempt(name: str, ids: Sequence[int]) -> None:
 def _transact(body: Body, name: str, ids: Sequence[int]) -> None:
     with engine().begin() as conn:
         claimed = work.claim(conn, name, ids)
-        work.lock_subjects(conn, name, [row.subject for row in claimed])
-        stale = work.superseded(conn, [row.id for row in claimed])
-        if stale:
-            work.done(conn, sorted(stale), outcome="superseded")
-        unit = Unit(conn, tuple(row for row in claimed if row.id not in stale), database_now(conn))
-        if unit.ready:
-            body(unit)
-        owed = unit.settle()
+        owed = _within(conn, body, name, claimed)
     publish(owed)
     missed = sorted(set(ids) - {row.id for row in claimed})
     if missed:
         _hint_again(missed)
+
+
+def _within(conn: Connection, body: Body, name: str, claimed: Sequence[Ready]) -> list[Hintable]:
+    work.lock_subjects(conn, name, [row.subject for row in claimed])
+    stale = work.superseded(conn, [row.id for row in claimed])
+    if stale:
+        work.done(conn, sorted(stale), outcome="superseded")
+    unit = Unit(conn, tuple(row for row in claimed if row.id not in stale), database_now(conn))
+    if unit.ready:
+        body(unit)
+    return unit.settle()
 
 
 def _call(body: Call, lease_s: float, name: str, ids: Sequence[int]) -> None:
@@ -221,7 +238,7 @@ def publish(rows: Sequence[Hintable], *, delay_s: float = 0) -> None:
                 return
 
 
-def _is_passing(error: BaseException) -> bool:
+def is_passing(error: BaseException) -> bool:
     """Whether the error is about the database and not about the row: it costs no attempt and splits nothing."""
     if isinstance(error, (PoolTimeout, DatabaseAway)):
         return True
@@ -240,5 +257,5 @@ class _database:  # noqa: N801 -- reads as a statement: `with _database():`
         return None
 
     def __exit__(self, _kind: type[BaseException] | None, error: BaseException | None, _trace: object) -> None:
-        if error is not None and _is_passing(error):
+        if error is not None and is_passing(error):
             raise DatabaseAway("the database does not answer") from error

@@ -3,10 +3,12 @@
 import structlog
 
 from domain.notices import audit_head
+from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import appraisal, audit, identity, notices, parked, recompute, totals
+from workers.store import acting, appraisal, audit, identity, notices, parked, recompute, retention, totals
+from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.unit import database_now
 
@@ -51,6 +53,20 @@ def appraise_anew() -> None:
     """Let all open exceptions be priced again: what their windows hold has grown since."""
     with engine().begin() as conn:
         appraisal.expire(conn)
+
+
+def erase_bodies() -> None:
+    """Erase bodies whose time is over, in bounded steps until none is left."""
+    total = 0
+    while True:
+        with engine().begin() as conn:
+            acting.name(conn, Named("tallyline", f"older than {settings().receipt_days} days"))
+            erased = retention.erase(conn, days=settings().receipt_days)
+            retention.record(conn, erased)
+        if not erased.receipts:
+            break
+        total += erased.receipts
+    log.info("bodies erased", receipts=total)
 
 
 def check_books() -> None:

@@ -134,6 +134,14 @@ class Errand:
             work.done(unit.conn, [self.ready.id])
         self.is_finished = True
 
+    @contextmanager
+    def rest(self, *, delay_s: float, sentence: str) -> Iterator[Unit]:
+        """As `transaction`, and the row is due `delay_s` later when it commits: who wakes it by then is not undone."""
+        with self.transaction() as unit:
+            yield unit
+            work.snooze(unit.conn, [self.ready.id], delay_s=delay_s, sentence=sentence)
+        self.is_finished = True
+
 
 def ids_of(rows: Sequence[Ready]) -> list[int]:
     """The ids of the rows, as SQL takes them."""

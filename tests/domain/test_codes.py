@@ -59,7 +59,8 @@ def test_every_code_says_what_it_means_and_what_to_do():
 
 
 def test_no_code_is_listed_twice():
-    from domain.code_table import OF_AUTHORITY, OF_MONEY, OF_USAGE, TECHNICAL
+    from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
+    from domain.code_table_people import OF_AUTHORITY
 
     lines = [line for table in (TECHNICAL, OF_USAGE, OF_MONEY, OF_AUTHORITY) for line in table.strip().splitlines()]
 

@@ -41,7 +41,7 @@ def test_usage_that_cannot_be_aggregated_is_in_the_way_by_name_and_billed_when_i
     month.override(run, "poison")
     month.approve(run)
     assert month.stage(run) == "closed"
-    month.assert_all_accounted_for(in_flight=3)
+    month.assert_all_accounted_for(excepted=3)
 
     with engine().begin() as conn:
         replay.replay(conn, [1], person="bob", reason="mended")

@@ -165,6 +165,18 @@ def test_people_assign_and_set_deadlines_and_the_history_keeps_who_and_why(regis
     assert acts[3].facts == {"was": "mara"}
     assert seen[first] == ("operations", due)
     assert seen[second][0] == "mara"
+    assert [
+        tuple(row)
+        for row in register.rows(
+            """select person, reason, after ->> 'assigned_to', after ->> 'deadline_at' from audit_log
+            where action = 'exceptions.assign' and subject = :subject order by no""",
+            subject=f"exception/{first}",
+        )
+    ] == [
+        ("ann", "knows it", "mara", None),
+        ("ann", "next week", None, "2026-04-01 00:00:00+00"),
+        ("bob", "is away", None, None),
+    ]
 
 
 def test_nothing_is_assigned_to_a_name_that_nobody_has(register):

@@ -12,7 +12,9 @@ from workers.cli import (
     master,
     people,
     policies,
+    repair,
     replay,
+    retention,
     send,
     sources,
     status,
@@ -42,10 +44,12 @@ app.command()(status.status)
 app.command()(trace.trace)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
-app.command()(replay.replay)
+app.command()(repair.repair)
+app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policies")

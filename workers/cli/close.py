@@ -9,12 +9,14 @@ from typing import Annotated
 
 import typer
 
-from workers.cli import billing, console, reach
+from workers.cli import billing, console, reach, unbilled
 from workers.cli.acting import As, Wish, acting, have_done
 from workers.cli.billing import Dates
 from workers.cli.console import FOUND, AsJson, Failure, count
+from workers.deeds.doing import Done
 from workers.embedded import run as embedded
 from workers.store.billing_looks import Period, Standing
+from workers.store.unbilled import Unbilled
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The period's last day unless given.")]
 
@@ -41,12 +43,16 @@ def close(
     cycle: Annotated[str | None, typer.Option(help="Which cycle, if the legal entity has several.")] = None,
     invoice_on: Day = None,
     posting_on: Day = None,
+    unbilled_: Annotated[
+        bool, typer.Option("--unbilled", help="Only list the subscriptions without a document, and why; do nothing.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Bill a period: freeze, rate, tax, draft; after approval number, post, read back, reconcile, close.
 
     It goes as far as it can and shows what is in the way: open exceptions by cause, each let pass by name and with a
     reason, and the approval of the drafts. Call it again to go on. Usage that comes later is billed by the next run.
+    Every active subscription ends with a document, or with a reason that --unbilled tells.
     Example: tallyline close pony 2013-01 --override quantity_missing --reason "diverted flights" --approve
     """
     if override and not reason:
@@ -54,21 +60,28 @@ def close(
     said = Said(tuple(override or ()), reason or "", approve, watch or not reach.is_fleet())
     with reach.database():
         meant = billing.find_period(entity, period, cycle)
+        if unbilled_:
+            unbilled.show(meant, unbilled.of(meant), as_json=as_json)
+            return
         if billing.is_done(meant):
             _say_done(meant, as_json=as_json)
             return
-        who = acting(as_)
-        with nullcontext() if reach.is_fleet() else embedded.running():
-            wish = billing.to_press(meant, Dates(_date(invoice_on), _date(posting_on)))
-            run = have_done(who, wish, as_json=as_json).carried.facts["run_id"]
-            now = _go_on(int(run), said, partial(have_done, who, as_json=as_json))
-    _show(meant, now, as_json=as_json)
+        do = partial(have_done, acting(as_), as_json=as_json)
+        now = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
+        without = unbilled.of(meant)
+    _show(meant, now, without, as_json=as_json)
     if now.blockers_before_approval:
         raise typer.Exit(FOUND)
 
 
 def _date(at: datetime | None) -> date | None:
     return None if at is None else at.date()
+
+
+def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
+    with nullcontext() if reach.is_fleet() else embedded.running():
+        run = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+        return _go_on(run, said, do)
 
 
 def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:
@@ -92,20 +105,28 @@ def _say_done(period: Period, *, as_json: bool) -> None:
     console.out().print(f"{period.legal_entity_id} {period.starts_on:%Y-%m} is closed, and no usage has come since.")
 
 
-def _show(period: Period, now: Standing, *, as_json: bool) -> None:
+def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json: bool) -> None:
     if as_json:
-        console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), **asdict(now)})
+        told = {**asdict(now), "unbilled": unbilled.counts(without)}
+        console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), **told})
         return
     out = console.out()
     out.print(
         f"{period.legal_entity_id} {period.starts_on} to {period.ends_on}: run {now.run_id} is [bold]{now.stage}[/]"
     )
     print_documents(now)
+    unbilled.say(period, without)
     if now.blockers:
         out.print(blockers_table(now))
     if now.stage == "drafted" and not now.approved_by:
         out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
                   f"{period.starts_on:%Y-%m} --approve[/]", soft_wrap=True)  # fmt: skip
+    elif now.held:
+        out.print(
+            f"{count(now.held)} of its documents wait until an accounting period is opened in the ERP: "
+            "[bold]tallyline exceptions list --code period_closed[/]",
+            soft_wrap=True,
+        )
     elif reach.is_fleet() and now.is_moving:
         out.print("the fleet goes on with it; --watch waits for that")
 

@@ -15,7 +15,8 @@ from domain.exceptions import money_of
 from workers.cli import console, reach
 from workers.cli.acting import As, permitted
 from workers.cli.console import AsJson, Failure, count
-from workers.store import backlog, exception_edits, exception_groups, exception_lists, places
+from workers.cli.trace_print import erased
+from workers.store import backlog, exception_edits, exception_groups, exception_lists, places, receipts, replays
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.store.exception_groups import Group
@@ -162,13 +163,18 @@ def show(exception: Annotated[int, typer.Argument(help="The exception's number."
             if found is None:
                 raise Failure(f"there is no exception {exception}", fix="list them with `tallyline exceptions list`")
             history = exception_lists.history(conn, exception)
+            edits = replays.edits_of(conn, exception)
             receipt_id = found["receipt_id"]
             place = places.place_of(conn, receipt_id, found["position"] or 0) if receipt_id else None
-    body = _body(place)
+            gone = receipts.erasure(conn, receipt_id) if receipt_id else None
+    body = _body(place) if gone is None else erased(gone.erased_at, gone.sha256)
     if as_json:
-        console.print_json({**found, "history": [asdict(act) for act in history], "body": body})
+        console.print_json({**found, "history": [asdict(act) for act in history], "body": body, "edits": edits})
         return
     _print(found, history, body)
+    for each in edits:
+        about = f"edited by {each['person']} in replay {each['replay']} ({each['state']}): {each['reason']}"
+        console.out().print(console.plain(f"{about}\n{json.dumps(each['edited'], indent=2)}"))
 
 
 def _body(place: places.Place | None) -> object:

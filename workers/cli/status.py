@@ -31,7 +31,8 @@ def status(
 
     With --identity both identities are checked in one snapshot, by source, metric and hour: events parsed = accepted +
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
-    document the ERP has not confirmed yet. Every window is compared with the sum of what was attributed to it.
+    document the ERP has not confirmed yet and that nothing holds up. Every window is compared with the sum of what was
+    attributed to it.
     Unbilled money is in flight, excepted money waits for a person; the estimated loss is apart from both: what events
     that never came would have cost.
 
@@ -62,12 +63,15 @@ def _by_tier(states: Sequence[StepState]) -> list[StepState]:
 def _money(conn: Connection) -> dict[str, Any]:
     excepted = worth.excepted(conn)
     lost = losses.losses(conn)
+    preview = figures.preview(conn)
+    held = dict(excepted.money)
     unbilled: dict[str, Decimal] = {}
-    for each in figures.unbilled(conn):
-        unbilled[each.currency] = unbilled.get(each.currency, Decimal(0)) + each.amount
+    for sums, amounts in ((unbilled, preview.unbilled), (held, preview.stuck)):
+        for each in amounts:
+            sums[each.currency] = sums.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
-        "excepted": excepted.money,
+        "excepted": held,
         "exceptions": excepted.exceptions,
         "unpriced": excepted.unpriced,
         "estimated_loss": lost.money,

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 from workers.cli import console, reach
 from workers.cli.console import FOUND, AsJson, Failure
 from workers.cli.trace_print import print_event, print_line
+from workers.store import amendments
 from workers.store import trace as store
 from workers.store.database import snapshot
 
@@ -64,6 +65,7 @@ def forward(conn: Connection, event: list[str]) -> Story:
         "usages": store.usages(conn, event_no),
         "exclusions": store.exclusions(conn, event_no),
         "exceptions": store.exceptions(conn, event_no),
+        "amendments": amendments.of_event(conn, event_no),
     }
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.tree import Tree
 
 from workers.cli import console
 
+#: Hashes of erased bodies that are told; --json has all of them.
+HASHES_SHOWN = 5
 Row = Mapping[str, Any]
 #: Steps of a price that are told.
 STEPS_SHOWN = 30
@@ -25,7 +28,11 @@ def print_event(story: Row) -> None:
     if receipt is not None:
         place = f"position {receipt['position']} of {receipt['events']} events in {receipt['bodies']} bodies"
         user = f" from broker user [bold]{escape(str(receipt['user']))}[/]" if receipt["user"] else ""
-        tree.add(f"receipt {receipt['id']}, {place}{user}, received {receipt['received_at']:%Y-%m-%d %H:%M:%S} UTC")
+        node = tree.add(
+            f"receipt {receipt['id']}, {place}{user}, received {receipt['received_at']:%Y-%m-%d %H:%M:%S} UTC"
+        )
+        if receipt["erased_at"] is not None:
+            node.add(erased(receipt["erased_at"], receipt["sha256"]))
     fact = tree.add(f"{escape(event['meter'])} v{event['meter_version']} of {escape(event['subject'])} "
                     f"at {event['happened_at']:%Y-%m-%d %H:%M:%S} UTC")  # fmt: skip
     fact.add(escape(json.dumps(event["data"], ensure_ascii=False)))
@@ -37,7 +44,17 @@ def print_event(story: Row) -> None:
     for each in story["exceptions"]:
         about = f"exception {each['id']} [bold]{each['code']}[/] ({each['state']})"
         tree.add(f"[bold]{escape(each['metric'] or 'no metric')}[/] {about}: {escape(each['sentence'])}")
+    for each in story["amendments"]:
+        why = f"edited by {escape(each['person'])}: {escape(each['reason'])}"
+        node = tree.add(f"[bold]{escape(each['metric'])}[/] sees other data, {why}")
+        node.add(escape(json.dumps(each["data"], ensure_ascii=False)))
     console.out().print(tree)
+
+
+def erased(at: datetime, hashes: Sequence[str]) -> str:
+    """That the bodies of a receipt are gone, and what is left of them."""
+    named = ", ".join(hashes[:HASHES_SHOWN]) + (" .." if len(hashes) > HASHES_SHOWN else "")
+    return f"bodies erased on {at:%Y-%m-%d}, sha256 {named}"
 
 
 def _print_refused(story: Row) -> None:

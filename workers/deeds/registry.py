@@ -4,11 +4,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from workers.deeds import master, people, policies, runs, sources
+from workers.deeds import documents, master, people, policies, replays, retention, runs, sources
 from workers.deeds.deed import Deed
 
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
-    {deed.name: deed for module in (master, people, policies, runs, sources) for deed in module.DEEDS}
+    {
+        deed.name: deed
+        for module in (documents, master, people, policies, replays, retention, runs, sources)
+        for deed in module.DEEDS
+    }
 )
 
 

@@ -38,11 +38,15 @@ class NotSettled(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """What is left to do: rows that are ready, those of them that are due now, and dead ones."""
+    """What is left to do: rows that are ready, those of them that are due now, dead ones, and replays under way.
+
+    What waits for an accounting period of an ERP is not among them: somebody else opens it.
+    """
 
     ready: int
     due: int
     dead: int
+    replays: int = 0
 
 
 @contextmanager
@@ -93,15 +97,19 @@ def owed() -> Owed:
     """What is left to do now."""
     with engine().connect() as conn:
         row = conn.execute(
-            text("""select count(*) filter (where state = 'ready') as ready,
-                 count(*) filter (where state = 'ready' and due_at <= now()) as due,
-                 count(*) filter (where state = 'dead') as dead from work where state in ('ready', 'dead')""")
+            text("""select count(*) filter (where w.state = 'ready') as ready,
+                 count(*) filter (where w.state = 'ready' and w.due_at <= now()) as due,
+                 count(*) filter (where w.state = 'dead') as dead,
+                 (select count(*) from replays where state = 'running') as replays
+                 from work w where w.state in ('ready', 'dead') and (w.due_at <= now()
+                   or not (w.subject like 'erp_period/%' or exists (select from exceptions x
+                     where x.work_id = w.id and x.state = 'open' and x.code = 'period_closed')))""")
         ).one()
-    return Owed(row.ready, row.due, row.dead)
+    return Owed(row.ready, row.due, row.dead, row.replays)
 
 
 def settle(*, within_s: float, look: Callable[[Owed], object] = lambda _owed: None) -> Owed:
-    """Wait until no work is ready, then tell what is missing; `look` is called with what is left.
+    """Wait until no work is ready and no replay runs, then tell what is missing; `look` is called with what is left.
 
     Raises `NotSettled` after `within_s`.
     """
@@ -112,7 +120,7 @@ def settle(*, within_s: float, look: Callable[[Owed], object] = lambda _owed: No
     while True:
         left = owed()
         look(left)
-        if not left.ready:
+        if not left.ready and not left.replays:
             gaps.look_now()
             return left
         if monotonic() > deadline:

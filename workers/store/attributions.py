@@ -23,12 +23,20 @@ _FROM_RECEIPTS = f"""
   join usage_events e on e.event_no >= c.receipt_id << {POSITION_BITS}
     and e.event_no < (c.receipt_id + 1) << {POSITION_BITS} and e.happened_at between c.first_at and c.last_at
 """
-_FROM_PARKED = """
-  select e.*, cast(:batch as bigint) as batch_no, nullif(x.metric_id, 0) as only_metric, x.id as exception_id
+#: An accepted event `e` as the usage of the metric `{metric}` sees it: with the amended data where there are any.
+AMENDED = """e.event_no, e.key16, e.source_id, e.meter_id, e.meter_version_id, e.happened_at, e.event_id, e.subject,
+  coalesce((select a.data from amendments a where a.event_no = e.event_no and a.metric_id = {metric}
+    order by a.id desc limit 1), e.data) as data"""
+_FROM_PARKED = f"""
+  select {AMENDED.format(metric="x.metric_id")}, cast(:batch as bigint) as batch_no,
+    nullif(x.metric_id, 0) as only_metric, x.id as exception_id
   from (select id, event_no, happened_at, metric_id from exceptions
         where state = 'open' and step = 'enrich' and id = any(cast(:exceptions as bigint[]))) x
   join usage_events e on e.event_no = x.event_no and e.happened_at = x.happened_at
 """
+#: Held until the decision is written: nobody dismisses meanwhile what is about to be billed.
+_HOLD = """select id from exceptions
+  where state = 'open' and step = 'enrich' and id = any(cast(:exceptions as bigint[])) order by id for no key update"""
 #: A subject may be long; a key of work may not. `waits_key` below and `mapping_key` spell it alike.
 MAPPING_KEY = (
     """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
@@ -178,8 +186,9 @@ def attribute(conn: Connection, spans: Sequence[Span]) -> Mapping[str, int] | li
 
 
 def heal(conn: Connection, exception_ids: Sequence[int], *, batch_no: int) -> Mapping[str, int] | list[Gap]:
-    """Decide again what was parked; what still has the same outcome stays open."""
-    return _attribute(conn, _FROM_PARKED, {"exceptions": list(exception_ids), "batch": batch_no})
+    """Decide again what was parked and is still open; what still has the same outcome stays open."""
+    held = list(conn.execute(text(_HOLD), {"exceptions": list(exception_ids)}).scalars())
+    return _attribute(conn, _FROM_PARKED, {"exceptions": held, "batch": batch_no})
 
 
 def _attribute(conn: Connection, picked: str, values: dict[str, Any]) -> Mapping[str, int] | list[Gap]:

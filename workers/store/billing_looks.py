@@ -42,7 +42,10 @@ class Documents:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a run is: its stage, what is in its way, its documents, and whether a step still works on it."""
+    """How far a run is: its stage, what is in its way, its documents, and whether a step still works on it.
+
+    `held` documents wait for an accounting period of their ERP: nothing moves before somebody opens it.
+    """
 
     run_id: int
     stage: Stage
@@ -50,6 +53,7 @@ class Standing:
     blockers: Sequence[Blocker]
     documents: Sequence[Documents]
     approved_by: str | None
+    held: int
     is_moving: bool
 
     @property
@@ -95,15 +99,21 @@ def last_run(conn: Connection, period_id: int) -> int | None:
     return found.scalar_one_or_none()
 
 
+#: A document that was voided and not billed anew since is left to the next run, also if it held no usage.
+_NEW = text("""
+select exists (select from aggregates where billing_period_id = :id and lot >= :lot)
+  or exists (select from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is null
+    where a.billing_period_id = :id)
+  or exists (select from billing_runs r join invoices v on v.billing_run_id = r.id and v.state = 'void'
+    where r.billing_period_id = :id and not exists (
+      select from billing_runs o join invoices n on n.billing_run_id = o.id and n.state <> 'void'
+      where o.billing_period_id = :id and n.contract_id = v.contract_id and n.id > v.id))
+""")
+
+
 def has_new_usage(conn: Connection, period: Period) -> bool:
-    """Whether usage has come into the period's open lot, or is on its way to it."""
-    found = conn.execute(
-        text("""select exists (select from aggregates where billing_period_id = :id and lot >= :lot)
-             or exists (select from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is null
-               where a.billing_period_id = :id)"""),
-        {"id": period.id, "lot": period.lot},
-    )
-    return bool(found.scalar_one())
+    """Whether usage has come into the period's open lot, is on its way to it, or was released by a void document."""
+    return bool(conn.execute(_NEW, {"id": period.id, "lot": period.lot}).scalar_one())
 
 
 _DOCUMENTS = text("""
@@ -112,16 +122,17 @@ from invoices where billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
 """)
 #: Stages that a run leaves by itself as soon as nothing is in the way: the next tick presses it on.
 GO_ON: frozenset[Stage] = frozenset({"frozen", "approved", "posted", "reconciled"})
+_STANDING = text("""
+select r.stage, r.lot, r.approved_by, count(w.id) filter (where h.id is null) as owed, count(h.id) as held
+from billing_runs r left join work w on w.close_id = r.id and w.state = 'ready'
+left join exceptions h on h.work_id = w.id and h.state = 'open' and h.code = 'period_closed'
+where r.id = :id group by r.id
+""")
 
 
 def standing(conn: Connection, run_id: int) -> Standing:
     """How far the run is now; nothing is locked."""
-    row = conn.execute(
-        text("""select stage, lot, approved_by,
-             exists (select from work where close_id = :id and state = 'ready') as is_owed
-             from billing_runs where id = :id"""),
-        {"id": run_id},
-    ).one()
+    row = conn.execute(_STANDING, {"id": run_id}).one()
     blockers = billing_runs.blockers_of(conn, run_id)
     goes_on = row.stage in GO_ON or (row.stage == "drafted" and row.approved_by is not None)
     return Standing(
@@ -131,5 +142,6 @@ def standing(conn: Connection, run_id: int) -> Standing:
         blockers=blockers,
         documents=[Documents(*each) for each in conn.execute(_DOCUMENTS, {"run": run_id})],
         approved_by=row.approved_by,
-        is_moving=row.is_owed or (goes_on and not blockers),
+        held=row.held,
+        is_moving=row.owed > 0 or (goes_on and not blockers and not row.held),
     )

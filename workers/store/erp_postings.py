@@ -24,6 +24,7 @@ class Posting:
     """
 
     id: int
+    invoice_id: int
     standing: Standing
     erp_ref: str | None
     connection: ErpConnection
@@ -47,6 +48,7 @@ def load(conn: Connection, posting_id: int) -> Posting:
     row = conn.execute(_LOAD, {"id": posting_id}).one()
     return Posting(
         id=row.id,
+        invoice_id=row.invoice_id,
         standing=Standing(row.state, row.quiet_s, row.draft_ref, row.not_found),
         erp_ref=row.erp_ref,
         connection=ErpConnection(row.connection_id, row.adapter, row.settings, row.per_second, row.concurrency),
@@ -59,6 +61,15 @@ def load(conn: Connection, posting_id: int) -> Posting:
         ),
         billed=(row.net, row.tax, row.gross),
     )
+
+
+def connection(conn: Connection, connection_id: str) -> ErpConnection:
+    """The connection of that name, as it is set up now."""
+    row = conn.execute(
+        text("select id, adapter, settings, per_second, concurrency from erp_connections where id = :id"),
+        {"id": connection_id},
+    ).one()
+    return ErpConnection(*row)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +130,32 @@ def begin(conn: Connection, posting_id: int, *, lease_s: float) -> int | None:
         {"id": posting_id, "lease_s": lease_s},
     )
     return found.scalar_one_or_none()
+
+
+def seize(conn: Connection, posting_id: int, *, lease_s: float) -> int | None:
+    """Keep everybody from sending a document that the ERP does not hold: the lease's number, None if it is held.
+
+    Only where nothing is in the air: planned, or refused for good.
+    """
+    found = conn.execute(
+        text("""update erp_postings set lease_no = lease_no + 1, updated_at = now(),
+             lease_until = clock_timestamp() + make_interval(secs => :lease_s)
+             where id = :id and state in ('planned', 'rejected')
+               and (lease_until is null or lease_until < clock_timestamp()) returning lease_no"""),
+        {"id": posting_id, "lease_s": lease_s},
+    )
+    return found.scalar_one_or_none()
+
+
+def leave(conn: Connection, posting_id: int, *, lease_no: int, is_withdrawn: bool) -> bool:
+    """End a lease that was seized: the document is withdrawn for good, or may be sent again; false if it was lost."""
+    found = conn.execute(
+        text("""update erp_postings set state = case when :is_withdrawn then 'superseded' else state end,
+             lease_until = null, updated_at = now()
+             where id = :id and lease_no = :lease_no and state in ('planned', 'rejected') returning id"""),
+        {"id": posting_id, "lease_no": lease_no, "is_withdrawn": is_withdrawn},
+    )
+    return found.one_or_none() is not None
 
 
 def keep_draft(conn: Connection, posting_id: int, *, lease_no: int, draft_ref: str) -> bool:

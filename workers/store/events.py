@@ -114,6 +114,13 @@ def accept(conn: Connection, candidates: Sequence[Candidate]) -> list[Known]:
     return known
 
 
+def forget_staged(conn: Connection) -> None:
+    """Empty the staging table within a transaction, which otherwise its end does."""
+    with raw(conn).cursor() as cursor:
+        cursor.execute(_STAGING)
+        cursor.execute("delete from staging_events")
+
+
 def _copy(cursor: psycopg.Cursor[Any], candidates: Sequence[Candidate]) -> None:
     with cursor.copy("copy staging_events from stdin (format binary)") as copy:
         copy.set_types(_TYPES)

@@ -56,7 +56,12 @@ class Listed:
     opened_at: datetime
     deadline_at: datetime
     is_overdue: bool
+    happened_at: datetime | None
+    quantity: Decimal | None
+    event_no: int | None
+    work_id: int | None
     sentence: str
+    facts: Mapping[str, Any]
 
 
 _DEADLINE = f"coalesce(x.deadline_at, x.opened_at + make_interval(hours => coalesce(k.hours, {HOURS['medium']})))"
@@ -74,7 +79,8 @@ _LIST = text(f"""
 select * from (
   select x.id, x.step, x.code, x.cause, x.state, x.seen, m.name as metric, coalesce(x.source, s.name) as source,
     x.event_id, x.subject, x.account_id as account, x.money_at_risk, x.currency, x.basis, {OWNER} as owner, x.opened_at,
-    {_DEADLINE} as deadline_at, x.state = 'open' and {_DEADLINE} < now() as is_overdue, x.sentence
+    {_DEADLINE} as deadline_at, x.state = 'open' and {_DEADLINE} < now() as is_overdue,
+    x.happened_at, x.quantity, x.event_no, x.work_id, x.sentence, x.facts
   {_JOINED.format(where=_WANTED)}
   where cast(:starts_at as timestamptz) is null or case when b.id is null
     then x.happened_at >= :starts_at and x.happened_at < :ends_at

@@ -1,15 +1,18 @@
 """Figures of the whole line at one moment: what Prometheus scrapes and `tallyline status` shows."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
 from domain.prices import parse_price
 from domain.rating import correction, rate
 from workers.store.exception_groups import CODE_TABLE, code_values
+from workers.store.fates import FATES
 
 #: Windows that a preview of unbilled money rates; beyond this it would cost the database more than it tells.
 PREVIEWED_MAX = 200_000
@@ -87,41 +90,71 @@ class EntityMoney:
     amount: Decimal
 
 
-_UNBILLED = text("""
-with kept as (
-  select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions,
-    sum(g.quantity) as quantity, array_agg(g.id) as ids
-  from aggregates g group by 1, 2, 3, 4, 5
-  having max(g.lot) > coalesce((select max(r.lot) from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
-    where r.subscription_id = g.subscription_id and r.billing_period_id = g.billing_period_id
-      and r.metric_id = g.metric_id and r.contract_version_id = g.contract_version_id
-      and r.dimensions = g.dimensions), 0))
-select c.legal_entity_id, c.currency, case m.aggregation when 'unique_count' then (
-    select count(*) from (select v.value from aggregate_values v where v.aggregate_id = any(k.ids)
-      group by v.value having sum(v.n) <> 0) d) else k.quantity end as quantity, p.terms,
+_COUNTED = """case m.aggregation when 'unique_count' then (
+    select count(*) from (select v.value from aggregate_values v where v.aggregate_id = any(k.{ids})
+      group by v.value having sum(v.n) <> 0) d) else k.{quantity} end"""
+_UNBILLED = text(f"""
+with {FATES},
+kept as (
+  select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions, max(g.lot) as lot,
+    sum(g.quantity) as quantity, array_agg(g.id) as ids, bool_or(g.lot <= s.lot) as is_stuck,
+    coalesce(sum(g.quantity) filter (where g.lot <= s.lot), 0) as stuck_quantity,
+    coalesce(array_agg(g.id) filter (where g.lot <= s.lot), '{{}}') as stuck_ids, bool_or(s.is_unrated) as is_unrated
+  from aggregates g left join stuck s on s.subscription_id = g.subscription_id
+    and s.billing_period_id = g.billing_period_id group by 1, 2, 3, 4, 5),
+lined as (select subscription_id, billing_period_id, metric_id, contract_version_id, dimensions, max(lot) as lot
+  from spans group by 1, 2, 3, 4, 5)
+select c.legal_entity_id, c.currency, p.terms, {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
+  case when k.is_stuck then {_COUNTED.format(ids="stuck_ids", quantity="stuck_quantity")} end as stuck_quantity,
+  coalesce(k.is_unrated, false) as is_unrated,
   (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
+    join invoices i on i.id = l.invoice_id and i.state <> 'void'
     where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = p.id
       and r.billing_period_id = k.billing_period_id and r.dimensions = k.dimensions) as billed
-from kept k join contract_versions n on n.id = k.contract_version_id join contracts c on c.id = n.contract_id
+from kept k left join lined n using (subscription_id, billing_period_id, metric_id, contract_version_id, dimensions)
+join contract_versions v on v.id = k.contract_version_id join contracts c on c.id = v.contract_id
 join metrics m on m.id = k.metric_id
 join prices p on p.contract_version_id = k.contract_version_id and p.metric_id = k.metric_id
-limit :limit
+where k.lot > coalesce(n.lot, 0) limit :limit
 """)
 
 
-def unbilled(conn: Connection) -> list[EntityMoney]:
-    """What the open lots would bill today, before tax: a preview, never a document. Raises `PreviewTooLarge`."""
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What usage without a document would bill today, before tax: what is on its way, and what stands still."""
+
+    unbilled: list[EntityMoney]
+    stuck: list[EntityMoney]
+
+
+def preview(conn: Connection) -> Preview:
+    """Rate what no document holds yet, never booked; no amount is in both parts. Raises `PreviewTooLarge`."""
     found = conn.execute(_UNBILLED, {"limit": PREVIEWED_MAX + 1}).all()
     if len(found) > PREVIEWED_MAX:
         raise PreviewTooLarge(f"more than {PREVIEWED_MAX} windows are unbilled")
-    sums: dict[tuple[str, str], Decimal] = {}
+    moving: dict[tuple[str, str], Decimal] = {}
+    stuck: dict[tuple[str, str], Decimal] = {}
     for row in found:
-        currency = Currency(row.currency)
-        rated = rate(row.quantity, parse_price(row.terms), currency=currency)
-        net = correction(rated.amount, billed=Money(row.billed, currency))
         key = row.legal_entity_id, row.currency
-        sums[key] = sums.get(key, ZERO) + net.amount
-    return _money(sums)
+        owed, halted = _net(row, row.quantity), _net(row, row.stuck_quantity)
+        moving[key] = moving.get(key, ZERO) + owed - halted
+        if row.is_unrated:  # else the draft's exception knows what was rated for it
+            stuck[key] = stuck.get(key, ZERO) + halted
+    return Preview(_money(moving), _money(stuck))
+
+
+def _net(row: Row[Any], quantity: Decimal | None) -> Decimal:
+    """What a quantity of the window would bill beyond what it has billed; nothing where there is none."""
+    if quantity is None:
+        return ZERO
+    currency = Currency(row.currency)
+    rated = rate(quantity, parse_price(row.terms), currency=currency)
+    return correction(rated.amount, billed=Money(row.billed, currency)).amount
+
+
+def unbilled(conn: Connection) -> list[EntityMoney]:
+    """What usage in flight would bill today, before tax, without what is in exception. Raises `PreviewTooLarge`."""
+    return preview(conn).unbilled
 
 
 _EXCEPTED = text("""
@@ -133,12 +166,16 @@ where x.state = 'open' and x.money_at_risk is not null and x.code <> 'sequence_g
 
 
 def excepted(conn: Connection) -> list[EntityMoney]:
-    """Money that waits for a person: that of the open exceptions, as far as it is known.
+    """Money that waits for a person: documents and usage that stand still, and exceptions whose money is known.
 
     What is estimated for usage that never came is not in it.
     """
-    return [EntityMoney(row[0], row[1], row[2]) for row in conn.execute(_EXCEPTED)]
+    sums = {(row[0], row[1]): row[2] for row in conn.execute(_EXCEPTED)}
+    for each in preview(conn).stuck:
+        key = each.legal_entity, each.currency
+        sums[key] = sums.get(key, ZERO) + each.amount
+    return _money(sums)
 
 
-def _money(sums: dict[tuple[str, str], Decimal]) -> list[EntityMoney]:
+def _money(sums: Mapping[tuple[str, str], Decimal]) -> list[EntityMoney]:
     return [EntityMoney(*key, amount) for key, amount in sorted(sums.items())]

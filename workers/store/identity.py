@@ -1,7 +1,8 @@
 """The two identities of the promise, read in one snapshot: nothing is written here, every fate is derived.
 
 Events: `parsed = accepted + duplicate + refused`. Usage, per source, metric and hour:
-`attributed = billed + excluded + in exception + in flight`; in flight ends when the ERP has confirmed the document.
+`attributed = billed + excluded + in exception + in flight`. In flight ends when the ERP has confirmed the document;
+what stands still on the way there, dead or held by a closed period, is in exception.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from domain.periods import EVER, OPEN_END
+from workers.store.fates import FATE_OF, FATES, JOINS
 from workers.store.totals import HASH
 
 #: Differences that are listed; one is enough to know that something is wrong.
@@ -71,20 +73,13 @@ select coalesce(sum(bodies), 0), coalesce(sum(unreadable), 0), coalesce(sum(pars
 from receipt_counts
 """)
 
-#: The fate of each usage. The lot of an attribution is the first one sealed at or after its aggregated number.
+#: The fate of each usage: that of the document that holds it, or of the work that should bring it there.
 _FATES = f"""
-with confirmed as materialized (
-  select r.subscription_id, r.billing_period_id, r.metric_id, r.contract_version_id, r.dimensions, max(r.lot) as lot
-  from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
-  join erp_postings p on p.invoice_id = l.invoice_id and p.state = 'confirmed' group by 1, 2, 3, 4, 5),
+with {FATES},
 fates as (
-  select a.source_id, a.metric_id, a.hour, case when b.aggregated_no is not null and c.lot >= (
-      select min(l.lot) from lots l where l.billing_period_id = a.billing_period_id and l.sealed_no >= b.aggregated_no)
-    then 'billed' else 'in_flight' end as fate, a.sign as events, a.sign * a.quantity as quantity,
+  select a.source_id, a.metric_id, a.hour, {FATE_OF} as fate, a.sign as events, a.sign * a.quantity as quantity,
     a.sign * {HASH.format("a.event_no")}::numeric as hash
-  from attributions a join batches b on b.id = a.batch_no
-  left join confirmed c on c.subscription_id = a.subscription_id and c.billing_period_id = a.billing_period_id
-    and c.metric_id = a.metric_id and c.contract_version_id = a.contract_version_id and c.dimensions = a.dimensions
+  from attributions a join batches b on b.id = a.batch_no {JOINS}
   union all
   select source_id, metric_id, hour, 'excluded', 1, quantity, {HASH.format("event_no")} from exclusions
   union all

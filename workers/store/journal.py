@@ -1,6 +1,7 @@
 """The journal: entries that are booked once and never changed; the database refuses one that does not balance."""
 
 from collections.abc import Collection, Mapping
+from typing import Literal
 
 from sqlalchemy import Connection, text
 
@@ -19,9 +20,9 @@ def ledger_accounts(conn: Connection, legal_entity_ids: Collection[str]) -> dict
 
 
 _BOOK = text("""
-insert into journal_entries (legal_entity_id, invoice_id, posting_on, currency, description)
-select * from unnest(cast(:legal_entity_ids as text[]), cast(:invoice_ids as bigint[]), cast(:posting_ons as date[]),
-  cast(:currencies as text[]), cast(:descriptions as text[])) order by 2
+insert into journal_entries (kind, legal_entity_id, invoice_id, posting_on, currency, description)
+select :kind, * from unnest(cast(:legal_entity_ids as text[]), cast(:invoice_ids as bigint[]),
+  cast(:posting_ons as date[]), cast(:currencies as text[]), cast(:descriptions as text[])) order by 3
 returning id, invoice_id
 """)
 _POSTINGS = text("""
@@ -31,12 +32,19 @@ select * from unnest(cast(:entry_ids as bigint[]), cast(:positions as integer[])
 """)
 
 
-def book(conn: Connection, entries: Mapping[int, JournalEntry], *, currencies: Mapping[int, Currency]) -> None:
+def book(
+    conn: Connection,
+    entries: Mapping[int, JournalEntry],
+    *,
+    currencies: Mapping[int, Currency],
+    kind: Literal["document", "reversal"] = "document",
+) -> None:
     """Book one entry for each invoice, by its id; an entry over nothing has no postings and yet a currency."""
     numbered = sorted(entries.items())
     found = conn.execute(
         _BOOK,
         {
+            "kind": kind,
             "legal_entity_ids": [entry.legal_entity_id for _, entry in numbered],
             "invoice_ids": [invoice_id for invoice_id, _ in numbered],
             "posting_ons": [entry.posting_on for _, entry in numbered],
@@ -64,7 +72,7 @@ def entry_of(conn: Connection, invoice_id: int) -> JournalEntry:
     """The entry that was booked for the invoice."""
     head = conn.execute(
         text("""select id, legal_entity_id, posting_on, currency, description from journal_entries
-             where invoice_id = :invoice_id"""),
+             where invoice_id = :invoice_id and kind = 'document'"""),
         {"invoice_id": invoice_id},
     ).one()
     currency = Currency(head.currency)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import Connection, text
 
-from workers.store.attributions import EXCEPTED, MAPPING_KEY, USAGE, Gap
+from workers.store.attributions import AMENDED, EXCEPTED, MAPPING_KEY, USAGE, Gap
 from workers.store.rules import sql_of_rules
 from workers.store.totals import signed_hash
 
@@ -33,11 +33,14 @@ _TOUCHED: Mapping[str, str] = {
         and not exists (select from mappings g where g.id = a.mapping_id and {_IN_FORCE}) order by 1 limit :limit""",
 }
 
-_PICKED = """
-  select e.*, cast(:batch as bigint) as batch_no, cast(null as integer) as only_metric,
+#: Each event under each metric that it is attributed under, since one of them may have data of its own.
+_PICKED = f"""
+  select {AMENDED.format(metric="l.metric_id")}, cast(:batch as bigint) as batch_no, l.metric_id as only_metric,
     cast(null as bigint) as exception_id
   from unnest(cast(:events as bigint[]), cast(:instants as timestamptz[])) as c (event_no, happened_at)
   join usage_events e on e.event_no = c.event_no and e.happened_at = c.happened_at
+  join (select distinct event_no, metric_id from attributions where event_no = any(cast(:events as bigint[]))) l
+    on l.event_no = e.event_no
 """
 _TERMS = "subscription_id, contract_version_id, billing_period_id, quantity, value, dimensions"
 _COLUMNS = f"event_no, metric_id, source_id, hour, generation, sign, mapping_id, batch_no, {_TERMS}"

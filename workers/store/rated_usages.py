@@ -20,7 +20,8 @@ where w.id = any(cast(:ids as bigint[])) order by w.id
 """)
 _OF_RUNS = """unnest(cast(:works as bigint[]), cast(:subscriptions as integer[]), cast(:periods as integer[]),
   cast(:lots as integer[])) as t (work_id, subscription_id, billing_period_id, lot)"""
-#: Count and sum add up over lots; a distinct value counts once over all of them, if it still exists.
+#: Touched is what no document holds yet: it gets a line, also over nothing. Count and sum add up over lots; a distinct
+#: value counts once over all of them, if it still exists.
 _WINDOWS = text(f"""
 select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case m.aggregation
     when 'unique_count' then (select count(*) from (
@@ -29,7 +30,12 @@ select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case
         and h.metric_id = g.metric_id and h.contract_version_id = g.contract_version_id
         and h.dimensions = g.dimensions and h.lot <= t.lot
       group by v.value having sum(v.n) <> 0) d)
-    else sum(g.quantity) end as quantity, bool_or(g.lot = t.lot) as is_touched
+    else sum(g.quantity) end as quantity, bool_or(g.lot > coalesce((
+      select max(o.lot) from rated_usages o join invoice_lines l on l.rated_usage_id = o.id
+      join invoices i on i.id = l.invoice_id and i.state <> 'void'
+      where o.subscription_id = g.subscription_id and o.billing_period_id = g.billing_period_id
+        and o.contract_version_id = g.contract_version_id and o.metric_id = g.metric_id
+        and o.dimensions = g.dimensions), 0)) as is_touched
 from {_OF_RUNS}
 join aggregates g on g.subscription_id = t.subscription_id and g.billing_period_id = t.billing_period_id
   and g.lot <= t.lot

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from queues import work
 from queues.contracts import Delivery
@@ -52,3 +52,20 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Receipt]:
             Receipt(number, queue, received_at, tuple(map(Delivery, bodies, properties)))
             for number, queue, received_at, bodies, properties in cursor
         ]
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """When the bodies of a receipt were erased, and the SHA-256 of each as it was received."""
+
+    erased_at: datetime
+    sha256: tuple[str, ...]
+
+
+def erasure(conn: Connection, receipt_id: int) -> Erasure | None:
+    """How the receipt was erased, or None if its bodies are there."""
+    row = conn.execute(
+        text("select erased_at, body_hashes from receipts where id = :id and erased_at is not null"),
+        {"id": receipt_id},
+    ).one_or_none()
+    return None if row is None else Erasure(row.erased_at, tuple(bytes(each).hex() for each in row.body_hashes))

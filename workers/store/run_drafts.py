@@ -8,14 +8,18 @@ from queues import exceptions
 from workers.store.billing_runs import Run
 
 #: A subscription is billed that has usage which no draft holds yet. One without any usage, which may owe a flat fee, is
-#: billed if it is active in the period and no earlier run of it has rated it.
+#: billed if it is active in the period and no earlier run of it has rated it. One with a document that is being voided
+#: is left to the next run: what the document held is not released yet.
 _BILLED = """
 billed as (
   select s.id as subscription_id, s.contract_id
   from subscriptions s join billing_periods p on p.id = :period and p.cycle_id = s.cycle_id
   left join lateral (select max(a.lot) as lot from aggregates a
     where a.subscription_id = s.id and a.billing_period_id = p.id and a.lot <= :lot) used on true
-  where case when used.lot is not null then used.lot > coalesce((
+  where not exists (
+    select from repairs v join invoices i on i.id = v.invoice_id join billing_runs o on o.id = i.billing_run_id
+    where v.state = 'planned' and v.kind = 'void' and i.contract_id = s.contract_id and o.billing_period_id = p.id)
+  and case when used.lot is not null then used.lot > coalesce((
       select max(r.lot) from rated_usages r
       join invoices i on i.billing_run_id = r.billing_run_id and i.contract_id = s.contract_id and i.state <> 'void'
       where r.subscription_id = s.id and r.billing_period_id = p.id), 0)
@@ -46,6 +50,8 @@ def spread(conn: Connection, run: Run, *, correlation_id: str) -> list[int]:
         "ends_on": run.ends_on,
         "correlation_id": correlation_id,
     }
+    # A repair that undoes a document of the period waits for us, or we see it.
+    conn.execute(text("select 1 from billing_periods where id = :period for no key update"), values)
     children = list(conn.execute(_CHILDREN, values).scalars())
     conn.execute(_DRAFT, values)
     return children
@@ -84,7 +90,8 @@ def leave_out(conn: Connection, run: Run, *, person: str, reason: str) -> list[i
     ids = [row.id for row in (*unrated, *untaxed)]
     exceptions.close_of_work(conn, ids, person=person, reason=reason)
     conn.execute(
-        text("update invoices set state = 'void' where id = any(cast(:ids as bigint[])) and state = 'draft'"),
+        text("""update invoices set state = 'void', voided_at = now()
+             where id = any(cast(:ids as bigint[])) and state = 'draft'"""),
         {"ids": [_number(row.subject) for row in untaxed]},
     )
     found = conn.execute(_COUNT_DOWN, {"run": run.id, "subscriptions": [_number(row.subject) for row in unrated]})

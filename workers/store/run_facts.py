@@ -10,16 +10,18 @@ from workers.store import identity, recompute, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
-#: What is dead does not move any more: it is an exception, which blocks under its code and can be let pass.
+#: What is dead does not move any more: it is an exception, which blocks under its code and can be let pass. What is
+#: being replayed is waited for whenever it came, since its exception no longer blocks.
 _UNAGGREGATED = text("""
 select (select count(*) from work w join receipts r
       on r.id = case when w.subject like 'receipt/%' then cast(split_part(w.subject, '/', 2) as bigint) end
     where w.step in ('validate', 'enrich') and w.state = 'ready'
-      and r.received_at <= :requested_at)
+      and (r.received_at <= :requested_at or w.lane = 'replay'))
   + (select count(*) from batches b where b.aggregated_no is null
     and not exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.state = 'dead')
     and (b.receipt_id is null or exists (
-      select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)))
+        select from receipts r where r.id = b.receipt_id and r.received_at <= :requested_at)
+      or exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.lane = 'replay')))
 """)
 #: An exception whose period is not known may belong to any period of its time, or of the stretch of time in which it
 #: lies; one without a time, to any at all.
@@ -49,15 +51,16 @@ select count(*) filter (where p.state not in ('confirmed', 'superseded')) as unc
   count(*) filter (where p.state <> 'superseded' and p.reconciled_at is null) as unreconciled
 from erp_postings p join invoices i on i.id = p.invoice_id where i.billing_run_id = :run
 """)
-#: Usage of the run's lots whose window has no line yet in a document that the ERP has confirmed.
+#: Usage of the run's lots that is on no document yet, or on one that the ERP has not confirmed.
 _IN_FLIGHT = text("""
 select coalesce(sum(abs(a.events)), 0) from aggregates a
-where a.billing_period_id = :period and a.lot <= :lot and not exists (
-  select from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
-  join erp_postings p on p.invoice_id = l.invoice_id and p.state = 'confirmed'
+where a.billing_period_id = :period and a.lot <= :lot and not coalesce((
+  select p.state = 'confirmed' from rated_usages r join invoice_lines l on l.rated_usage_id = r.id
+  join invoices i on i.id = l.invoice_id and i.state <> 'void'
+  left join erp_postings p on p.invoice_id = i.id and p.state <> 'superseded'
   where r.subscription_id = a.subscription_id and r.billing_period_id = a.billing_period_id
     and r.contract_version_id = a.contract_version_id and r.metric_id = a.metric_id and r.dimensions = a.dimensions
-    and r.lot >= a.lot)
+    and r.lot >= a.lot order by r.lot limit 1), false)
 """)
 
 

@@ -38,7 +38,8 @@ legs as (
     coalesce(-sum(p.amount) filter (where p.ledger_account = any(i.tax_accounts)), 0) as tax,
     coalesce(-sum(p.amount) filter (where p.ledger_account <> i.receivable
       and p.ledger_account <> all(i.tax_accounts)), 0) as net
-  from issued i join journal_entries j on j.invoice_id = i.id left join postings p on p.journal_entry_id = j.id
+  from issued i join journal_entries j on j.invoice_id = i.id and j.kind = 'document'
+  left join postings p on p.journal_entry_id = j.id
   group by 1, 2)
 select 'lines', i.currency, count(*), sum(l.net), sum(coalesce(t.tax, 0)), sum(l.net + coalesce(t.tax, 0)),
   sum(l.lines)::bigint

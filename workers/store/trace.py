@@ -49,7 +49,10 @@ def receipt(conn: Connection, event_no: int) -> Row | None:
     return _row(
         conn,
         """select r.id, r.received_at, r.queue, cast(:position as integer) as position, r.bytes,
-             cardinality(r.bodies) as bodies, c.parsed as events, c.accepted, c.validated_at,
+             coalesce(cardinality(r.body_hashes), cardinality(r.bodies)) as bodies, r.erased_at,
+             (select array_agg(encode(h, 'hex') order by n) from unnest(r.body_hashes) with ordinality as u (h, n))
+               as sha256,
+             c.parsed as events, c.accepted, c.validated_at,
              r.properties -> 0 ->> 'user_id' as "user"
            from receipts r left join receipt_counts c on c.receipt_id = r.id where r.id = :receipt_id""",
         receipt_id=receipt_id,
@@ -84,7 +87,7 @@ left join erp_postings q on q.invoice_id = i.id and q.state <> 'superseded'
 where r.subscription_id = :subscription_id and r.billing_period_id = :billing_period_id and r.metric_id = :metric_id
   and r.contract_version_id = :contract_version_id and r.dimensions = :dimensions
   and r.lot >= coalesce(cast(:lot as integer), r.lot + 1)
-order by r.lot, r.revision desc limit 1
+order by (i.state is not distinct from 'void'), r.lot, r.revision desc limit 1
 """
 
 

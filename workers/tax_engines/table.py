@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 from domain import taxation
 from domain.money import Currency
 from domain.taxation import TaxableLine, Taxed, TaxRate, TaxTable
+from workers.tax_engines.protocol import TaxDocument
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,10 @@ class TableEngine:
     def taxed(self, lines: Sequence[TaxableLine], *, currency: Currency) -> Taxed:
         """As the protocol. Raises `TaxRateNotFound` or `TaxRateAmbiguous`."""
         return taxation.taxed(lines, self.table, currency=currency)
+
+    def commit(self, document: TaxDocument) -> str:
+        """A table is told nothing; that it was is recorded by the caller, under our number."""
+        return document.number
+
+    def void(self, document: TaxDocument) -> None:
+        """As `commit`: there is nobody to tell."""

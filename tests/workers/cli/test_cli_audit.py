@@ -37,7 +37,7 @@ def test_a_load_is_recorded_as_the_person_who_ran_it_and_the_name_of_the_file(ai
 
     assert len(listed) == airports.one("select count(*) from contracts")
     assert {(each["person"], each["reason"], each["action"]) for each in listed} == {
-        (person, "master data of master.yaml", "contracts.insert")
+        (person, "published master.yaml", "contracts.insert")
     }
     assert airports("audit", "verify").code == 0
     before = airports.one("select max(no) from audit_log")

@@ -41,7 +41,7 @@ def test_a_refused_event_is_received_anew_once_its_source_is_known(airports, lin
     assert airports.json("replay", "--code", "source_unknown", "--yes")["sent"] == {"event": 2}
 
     assert airports.one("select count(*) from usage_events") == 2
-    assert airports.rows("select distinct lane from work where step = 'validate' and subject = 'receipt/2'") == [
+    assert airports.rows("select distinct lane from work where step = 'validate' and subject <> 'receipt/1'") == [
         ("replay",)
     ]
     assert [state for _, state in states(airports)][:2] == ["replayed", "replayed"]
@@ -121,7 +121,7 @@ def test_parked_usage_is_decided_again_by_its_key(airports, lines):
       where s.name = '/ops/ewr' and u.ref = 'newark-UA-usage'""")
 
     assert set(outcomes(airports, "--code", "subscription_not_found")) == {"billable"}
-    airports("replay", "1", "--yes")
+    airports("replay", "--code", "subscription_not_found", "--yes")
 
     assert airports.rows("select distinct state from exceptions") == [("resolved",)]
     assert airports.one("select sum(quantity) from aggregates") == 2 + 2 + 2800
@@ -164,7 +164,7 @@ def test_nothing_is_sent_before_a_person_has_agreed(airports, lines, monkeypatch
     assert "nothing was sent" in text_of(airports("replay", "1"))
     assert airports.one("select seen from exceptions") == 1
 
-    monkeypatch.setattr("workers.cli.replay.is_terminal", lambda: True)
+    monkeypatch.setattr("workers.cli.replay_ask.is_terminal", lambda: True)
     assert "nothing was sent" in text_of(airports("replay", "1", stdin="n\n"))
     assert "sent again: 1 event" in text_of(airports("replay", "1", stdin="y\n"))
     assert airports.one("select seen from exceptions") == 2

@@ -250,7 +250,8 @@ def test_a_closed_period_holds_the_document_and_says_so_once(books, connected, a
 
     assert standing(books, posting) == ("planned", "issued", "ready")
     assert books.rows("select routing_key from notices") == [("tallyline.document.held",)]
-    assert books.one("select attempts from work where step = 'post'") == 0
+    assert books.one("select max(attempts) from work where step = 'post'") == 0
+    assert books.rows("select code, waits_key from exceptions") == [("period_closed", "books/2013-01")]
 
     bench.set_period(JANUARY, is_open=True)
     deliver()
