@@ -32,3 +32,4 @@ create table sequence_runs (                        -- numbers of a source that 
 
 revoke all on sequence_marks, sequence_runs from public;
 grant select, insert, delete on sequence_marks, sequence_runs to tallyline_app;
+grant update (sequence_start, gap_grace_s) on sources to tallyline_app;
