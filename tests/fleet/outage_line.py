@@ -27,6 +27,7 @@ from upstreams import PASSWORD, Message
 from domain.degradation import BY_DEPENDENCY, PARTS, Row
 from queues.contracts import STRUCTURED
 from workers.store import billing_runs
+from workers.store.acting import Named, name
 from workers.store.billing_runs import Wanted
 
 #: Lines with usage in every month here; one contract each.
@@ -119,6 +120,7 @@ class OutageLine:
         """Approve the drafts of the month."""
         for company in companies:
             with self.month.engine.begin() as conn:
+                name(conn, Named("carol", "agreed with finance"))
                 billing_runs.approve(conn, self.runs[month_no, company.name], person="carol")
                 billing_runs.press(conn, self.runs[month_no, company.name])
 
