@@ -20,7 +20,6 @@ ALSO_FREE = {
 #: Steps write the rest of these.
 DOCUMENT = {
     "state", "kind", "net", "tax", "gross", "pending", "series", "number", "number_text", "invoice_on", "posting_on",
-    "voided_at",
 }  # fmt: skip
 TABLES = sorted({each.table for each in KINDS} | {"contract_versions", "mappings", "source_users", "billing_overrides"})
 

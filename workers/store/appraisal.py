@@ -22,7 +22,7 @@ CAUSES_MAX = 50
 PORTIONS_MAX = 50
 
 #: One appraisal at a time; the lock is free when the portion commits.
-_ALONE = text("select pg_advisory_xact_lock(7201, 2)")
+_ALONE = text("select pg_advisory_xact_lock(7201, 5)")
 #: Of the master data's terms; what was priced under an older one is priced again.
 _REVISION = text("select coalesce((select revision from appraisals), 1)")
 _STALE = "x.state = 'open' and not x.is_priced_at_opening and x.priced_revision < :revision"

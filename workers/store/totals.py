@@ -64,6 +64,6 @@ select hop, source_id, metric_id, hour, sum(events), sum(quantity), sum(hash) fr
 
 def fold(conn: Connection, *, keys_max: int = 5_000) -> None:
     """Replace the rows of one key by their sum; safe at any time, since nobody updates them."""
-    conn.execute(text("select pg_advisory_xact_lock(7201, 2)"))
+    conn.execute(text("select pg_advisory_xact_lock(7201, 4)"))
     up_to = conn.execute(text("select coalesce(max(id), 0) from control_totals")).scalar_one()
     conn.execute(_FOLD, {"up_to": up_to, "keys": keys_max})

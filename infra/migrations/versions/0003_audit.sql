@@ -282,7 +282,7 @@ create trigger audit_update after update of approved_by, approved_at on billing_
 -- A document that has a number is what was sent and booked: it may become posted, or void before that, and nothing else.
 create function invoice_stays() returns trigger language plpgsql as $$
 declare
-  steps text[] := array['state', 'pending'];        -- what may change of it, and when it became void
+  steps text[] := array['state', 'pending'];        -- what may change of it
 begin
   if old.state <> new.state and (old.state, new.state) not in (values
       ('draft', 'taxed'), ('draft', 'empty'), ('draft', 'void'), ('taxed', 'approved'), ('taxed', 'issued'),
@@ -290,9 +290,6 @@ begin
       ('approved', 'void'), ('issued', 'posted'), ('issued', 'void'))
   then
     raise exception 'invoice % cannot become % from %', old.id, new.state, old.state using errcode = 'check_violation';
-  end if;
-  if new.state = 'void' and old.state <> 'void' then
-    steps := steps || array['voided_at'];
   end if;
   if old.state in ('issued', 'posted', 'void')
     and to_jsonb(old) - steps is distinct from to_jsonb(new) - steps then
