@@ -276,7 +276,7 @@ ACTS: dict[str, Callable[[World, int], None]] = {
 }
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.integers(0, 10_000)), min_size=30, max_size=60))
 def test_any_interleaving_ends_with_every_cent_once(month, acts):
     world = World(month)

@@ -70,7 +70,7 @@ def close(
         now = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
         without = unbilled.of(meant)
     _show(meant, now, without, as_json=as_json)
-    if now.blockers_before_approval:
+    if now.blockers_before_approval or now.held:
         raise typer.Exit(FOUND)
 
 

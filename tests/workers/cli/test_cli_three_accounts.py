@@ -117,7 +117,7 @@ def test_what_is_missing_blocked_or_refused_is_billed_in_the_end_and_nothing_twi
     assert {code: Decimal(amount) for code, amount in status["estimated_loss"].items()} == {"EUR": Decimal("75.00")}
     (fates,) = (each for each in status["usage"] if each["metric"] == "calls")
     assert (fates["attributed"], fates["in_flight"], fates["excepted"]) == (1_190, 950, 240)
-    blockers = {each["code"]: each["count"] for each in books.json("close", "north", "2026-04")["blockers"]}
+    blockers = {each["code"]: each["count"] for each in close(books, "north", "--json").json["blockers"]}
     assert blockers == {"sequence_gap": 1, "subscription_not_found": 40}
 
     send(books, lines, *(call("a", n, is_numbered=True) for n in range(350, 300, -1)))
@@ -138,7 +138,7 @@ def test_what_is_missing_blocked_or_refused_is_billed_in_the_end_and_nothing_twi
     ]
     assert sum(gross for _, _, gross in invoices) == Decimal("1860.00") == 1_240 * Decimal("1.50")
     (unbilled,) = books.json("close", "north", "2026-04", "--unbilled")["unbilled"]
-    assert (unbilled["subscription"], unbilled["account"], unbilled["reason"]) == ("sd", "d", "no_usage")
+    assert (unbilled["subscription"], unbilled["account"], unbilled["reason"]) == ("sd", "d", "nothing_due")
     after = books.json("status", "--identity")
     assert (after["differences"], after["unbilled"]) == ([], {})
     (fates,) = (each for each in after["usage"] if each["metric"] == "calls")
