@@ -1,20 +1,26 @@
 """`tallyline approve`: what waits for a second person, and the decision."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any, Literal
 
 import typer
 
 from domain.approvals import Effect
+from domain.errors import Rejection
 from workers.cli import console, reach
 from workers.cli.acting import As, acting
+from workers.cli.audit import change_of
 from workers.cli.console import AsJson, Failure
 from workers.cli.status import money_text
 from workers.cli.working import work_here
 from workers.deeds import doing
+from workers.deeds.previewing import CHANGES_MAX, preview
 from workers.store import approvals
 from workers.store.approvals import Asked
+from workers.store.audit import Recorded
 from workers.store.database import snapshot
+from workers.store.master_file import MasterInvalid
 
 
 @console.command
@@ -43,8 +49,9 @@ def approve(
         raise Failure("a refusal needs a reason", fix='add --note "why"')
     with reach.database():
         if show:
-            facts = _shown(request)
-        elif withdraw:
+            _show(request, as_json=as_json)
+            return
+        if withdraw:
             facts = {"request": doing.withdraw(acting(as_), request).id, "state": "withdrawn"}
         elif refuse:
             facts = {"request": doing.refuse(acting(as_), request, note=note).id, "state": "refused"}
@@ -86,12 +93,33 @@ def _plain(asked: Asked) -> dict[str, Any]:
     return facts | {"attachment_bytes": 0 if attachment is None else len(attachment)}
 
 
-def _shown(request: int) -> dict[str, Any]:
+def _show(request: int, *, as_json: bool) -> None:
+    """Tell everything that granting would do now: the rows it would change, before and after, and the money."""
     with snapshot() as conn:
-        found = approvals.one(conn, request)
-    if found is None:
+        asked = approvals.one(conn, request)
+    if asked is None:
         raise Failure(f"there is no request {request}", fix="`tallyline approve` lists those that are open")
-    return _plain(found)
+    changes: Sequence[Recorded] = ()
+    facts = _plain(asked)
+    if asked.state == "open":
+        try:
+            found = preview(request)
+        except (Rejection, MasterInvalid) as error:
+            facts["is_impossible_now"] = str(error)
+        else:
+            changes, facts["would_do"] = found.changes, found.plan.facts
+    facts["changes"] = [
+        {"action": each.action, "subject": each.subject, "before": each.before, "after": each.after} for each in changes
+    ]
+    if as_json:
+        console.print_json(facts)
+        return
+    _tell({name: value for name, value in facts.items() if name != "changes"}, as_json=False)
+    if changes:
+        rows = [[each.action, each.subject, change_of(each)] for each in changes]
+        console.out().print(console.table("What it would change", ["action", "of", "change"], rows))
+        if len(changes) == CHANGES_MAX:
+            console.out().print(f"There may be more than these {CHANGES_MAX} changes.")
 
 
 def _tell(facts: dict[str, Any], *, as_json: bool) -> None:

@@ -1,13 +1,13 @@
 """`tallyline audit`: who changed what and why, whether the log is whole, and an export for auditors."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 
@@ -21,6 +21,10 @@ from workers.store.database import snapshot
 
 #: Problems that are shown; a chain that was cut in its middle may have very many.
 PROBLEMS_MAX: Final = 100
+#: Of a new row: its number in the database, and who and when, which stand beside it.
+_SAYS_NOTHING: Final = {"id", "recorded_at", "recorded_by", "superseded_at"}
+#: Texts of instants that stand for no beginning and no end.
+_EVER: Final = ("0001-01-01", "9999-12-31")
 #: Characters of a change that a table shows.
 CHANGE_SHOWN_MAX: Final = 400
 #: A number and a hash, as they are shown and told.
@@ -63,12 +67,12 @@ def list_(
 
 def _shown(each: Recorded) -> list[object]:
     at = each.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
-    return [each.no, at, each.person, each.action, each.subject, each.reason, each.approval_id, _change(each)]
+    return [each.no, at, each.person, each.action, each.subject, each.reason, each.approval_id, change_of(each)]
 
 
-def _change(each: Recorded) -> str:
+def change_of(each: Recorded) -> str:
     """What is now, beside what was where that is known: `ends_at: a -> b`."""
-    before, after = each.before or {}, each.after or {}
+    before, after = each.before or {}, _told(each.after or {}, is_new=not each.before)
     parts = []
     for name in sorted({*before, *after}, key=lambda name: (name not in after, name)):
         if name not in before or before.get(name) != after.get(name):
@@ -76,6 +80,17 @@ def _change(each: Recorded) -> str:
             parts.append(f"{name}: {was}{after.get(name, 'gone')}")
     words = ", ".join(parts)
     return words if len(words) <= CHANGE_SHOWN_MAX else words[:CHANGE_SHOWN_MAX] + " ..."
+
+
+def _told(after: Mapping[str, Any], *, is_new: bool) -> Mapping[str, Any]:
+    """The members that say something: of a new row not its key, nor that it has no end and no beginning."""
+    if not is_new:
+        return after
+    return {
+        name: value
+        for name, value in after.items()
+        if name not in _SAYS_NOTHING and value not in (None, "", [], {}) and not str(value).startswith(_EVER)
+    }
 
 
 @app.command("verify")

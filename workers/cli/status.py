@@ -33,8 +33,10 @@ def status(
     duplicate + refused, and usage attributed = billed + excluded + in exception + in flight. In flight is usage whose
     document the ERP has not confirmed yet and that nothing holds up. Every window is compared with the sum of what was
     attributed to it.
-    Unbilled money is in flight, excepted money waits for a person; the estimated loss is apart from both: what events
-    that never came would have cost.
+
+    Unbilled money is in flight and in no draft yet; then it is in drafts and documents on their way, until the ERP has
+    confirmed them. Excepted money waits for a person; the estimated loss is apart from all: what events that never came
+    would have cost.
 
     Work is listed by tier, the order in which it drains after an outage. What is away is named first, with what waits
     for it; infra/runbooks/degradation.md says what happens meanwhile.
@@ -69,8 +71,12 @@ def _money(conn: Connection) -> dict[str, Any]:
     for sums, amounts in ((unbilled, preview.unbilled), (held, preview.stuck)):
         for each in amounts:
             sums[each.currency] = sums.get(each.currency, Decimal(0)) + each.amount
+    drafted: dict[str, Decimal] = {}
+    for each in figures.on_their_way(conn):
+        drafted[each.currency] = drafted.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
+        "in_documents": drafted,
         "excepted": held,
         "exceptions": excepted.exceptions,
         "unpriced": excepted.unpriced,
@@ -130,6 +136,8 @@ def _print(facts: dict[str, Any]) -> None:
     else:
         out.print("No work is owed and none is dead.")
     out.print(f"Unbilled: [bold]{money_text(facts['unbilled'])}[/]")
+    if facts["in_documents"]:
+        out.print(f"In drafts and documents on their way: [bold]{money_text(facts['in_documents'])}[/]")
     plural = "" if facts["exceptions"] == 1 else "s"
     held = f"{money_text(facts['excepted'])} in {count(facts['exceptions'])} open exception{plural}"
     unpriced = f" ({count(facts['unpriced'])} without a price yet)" if facts["unpriced"] else ""

@@ -48,6 +48,8 @@ KEY_TEXT = (
     "else 'sha256-' || encode(sha256(convert_to({0}, 'UTF8')), 'hex') end"
 )
 
+_LACKS = """(m.property is not null and p.data ->> m.property is null)
+        or (cardinality(m.requires) > 0 and exists (select from unnest(m.requires) q where p.data ->> q is null))"""
 USAGE = f"""
 with picked as ({{picked}}),
 usage as materialized (
@@ -60,12 +62,12 @@ usage as materialized (
         (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) k (w)) end as dimensions,
     g.id as mapping_id, s.id as subscription_id, s.cycle_id, s.contract_id, v.id as contract_version_id,
     b.id as billing_period_id,
+    case when {_LACKS} then (select string_agg(q, ', ' order by q) from unnest(m.requires || m.property) q
+      where p.data ->> q is null) end as lacks,
     s.id is not null and b.id is null as is_period_missing, r.rule_id, w.waits_kind, w.waits_key,
     case when r.rule_id is not null then 'excluded'
       when m.id is null then 'metric_not_found'
-      when (m.property is not null and p.data ->> m.property is null)
-        or (cardinality(m.requires) > 0 and exists (select from unnest(m.requires) q where p.data ->> q is null))
-        then 'quantity_missing'
+      when {_LACKS} then 'quantity_missing'
       when s.id is null then 'subscription_not_found'
       when v.id is null then 'contract_not_in_force'
       else 'billable' end as outcome
@@ -104,7 +106,7 @@ EXCEPTED = f"""
     contract_id = excluded.contract_id, account_id = excluded.account_id, legal_entity_id = excluded.legal_entity_id,
     billing_period_id = excluded.billing_period_id
 """
-_SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what the metric counts'
+_SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what the metric counts: ' || lacks
       when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
       when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
       else 'the meter has no metric and no rule excludes it' end"""

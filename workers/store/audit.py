@@ -99,6 +99,16 @@ def page(conn: Connection, wanted: Filter, *, rows: int, below: int | None = Non
     return [Recorded(*row) for row in conn.execute(text(statement), values)]
 
 
+def since(conn: Connection, no: int, *, rows: int) -> Sequence[Recorded]:
+    """The first entries after number `no`, the oldest first."""
+    found = conn.execute(
+        text("""select no, recorded_at, person, token_id, approval_id, reason, action, subject, before, after
+             from audit_log where no > :no order by no limit :rows"""),
+        {"no": no, "rows": min(rows, ROWS_MAX)},
+    )
+    return [Recorded(*row) for row in found]
+
+
 def head(conn: Connection) -> Head | None:
     """The number and hash of the last entry, kept apart from it; None before the first."""
     found = conn.execute(text("select no, hash from audit_head")).one_or_none()

@@ -152,6 +152,18 @@ def _net(row: Row[Any], quantity: Decimal | None) -> Decimal:
     return correction(rated.amount, billed=Money(row.billed, currency)).amount
 
 
+_ON_THEIR_WAY = text("""
+select i.legal_entity_id, i.currency, sum(i.net) from invoices i
+where i.state in ('taxed', 'approved', 'issued') and i.net <> 0
+  and not exists (select from exceptions x where x.invoice_id = i.id and x.state = 'open') group by 1, 2 order by 1, 2
+""")
+
+
+def on_their_way(conn: Connection) -> list[EntityMoney]:
+    """The net of drafts and documents that no ERP has confirmed yet and no exception holds."""
+    return [EntityMoney(*row) for row in conn.execute(_ON_THEIR_WAY)]
+
+
 def unbilled(conn: Connection) -> list[EntityMoney]:
     """What usage in flight would bill today, before tax, without what is in exception. Raises `PreviewTooLarge`."""
     return preview(conn).unbilled

@@ -81,6 +81,43 @@ def test_one_request_is_shown_with_everything_it_would_do(two, asked):
     assert two("approve", 99, "--show").code == 2
 
 
+def test_who_decides_sees_every_row_before_and_after(two, asked, tmp_path):
+    two("approve", asked, "--as", "approver")
+    dearer = tmp_path / "dearer.yaml"
+    dearer.write_text(
+        """
+contracts:
+  newark-UA:
+    account: UA
+    legal_entity: newark
+    currency: USD
+    versions:
+      - version: 2
+        from: 2013-03-01
+        prices:
+          departures: {terms: {model: per_unit, unit_amount: "99.5"}, tax_category: runway, revenue_account: "revenue"}
+"""
+    )
+    later = request_of(two("master", "load", dearer, "--as", "finance"))
+
+    shown = two.json("approve", later, "--show")
+
+    (price,) = (each["after"] for each in shown["changes"] if each["action"] == "prices.insert")
+    assert price["terms"]["unit_amount"] == "99.5"
+    assert "99.5" in two("approve", later, "--show").out
+    assert two.one("select count(*) from contract_versions where version = 2") == 0
+    assert two.one("select count(*) from approval_requests where state = 'open'") == 1
+
+
+def test_who_decides_is_told_that_it_is_impossible_by_now(two, asked):
+    two.run("insert into erp_connections (id, adapter) values ('ledger-pony', 'another')")
+
+    shown = two.json("approve", asked, "--show")
+
+    assert "is kept as another" in shown["is_impossible_now"]
+    assert shown["changes"] == []
+
+
 def test_what_is_refused_does_not_happen(two, asked):
     without_note = two("approve", asked, "--refuse", "--as", "approver")
     refused = two("approve", asked, "--refuse", "--note", "wrong month", "--as", "approver")

@@ -1,0 +1,43 @@
+"""What granting a request would do now, for whoever decides it: found out by doing it and undoing it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from domain.approvals import ApprovalClosed
+from workers.deeds.deed import Order, Plan
+from workers.deeds.registry import deed_named
+from workers.store import acting as names
+from workers.store import approvals, audit
+from workers.store.acting import Named
+from workers.store.approvals import Asked
+from workers.store.audit import Recorded
+from workers.store.database import engine
+
+#: Changes that are listed one by one.
+CHANGES_MAX: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """The request, what it would come to now, and the rows of master data that it would change."""
+
+    asked: Asked
+    plan: Plan
+    changes: Sequence[Recorded]
+
+
+def preview(request_id: int) -> Preview:
+    """Plan the deed of the request as of now. Raises `ApprovalClosed` if there is none, and what the deed raises."""
+    with engine().connect() as conn:
+        asked = approvals.one(conn, request_id)
+        if asked is None:
+            raise ApprovalClosed(f"there is no request {request_id}", request=request_id)
+        names.name(conn, Named(asked.requested_by, asked.reason, asked.id))
+        audit.hold(conn)
+        last = audit.head(conn)
+        order = Order(asked.requested_by, asked.reason, asked.payload, asked.attachment, approval_id=asked.id)
+        plan = deed_named(asked.deed).plan(conn, order)
+        changes = audit.since(conn, 0 if last is None else last.no, rows=CHANGES_MAX)
+        conn.rollback()
+    return Preview(asked, plan, changes)
