@@ -23,8 +23,8 @@ approval_forbidden high
     Who decides a request is who asked for it, or has not the role that its policy names.
     Have somebody else with that role decide.
 approval_closed medium
-    The request is decided, withdrawn or expired.
-    Ask for it again.
+    There is no such request, or it is decided, withdrawn or expired.
+    `tallyline approve --state all` lists them; ask for it again if it is still wanted.
 approval_stale medium
     What was asked for would move more money now, or is no longer possible.
     Look at what changed, and ask for it again.

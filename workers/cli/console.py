@@ -39,9 +39,9 @@ AWAITS = 4
 INTERRUPTED = 130
 
 EXIT_CODES = (
-    "Exit codes: 0 all is well; 1 looked, and something is wrong, differs or blocks; 2 the command, a file or a name "
-    "is wrong and nothing was done; 3 a server does not answer or none is named; 4 it waits for somebody's approval; "
-    "130 stopped by Ctrl-C."
+    "Exit codes: 0 all is well; 1 looked, and something is wrong, differs, blocks or is not permitted; 2 the command, "
+    "a file or a name is wrong and nothing was done; 3 a server does not answer or none is named; 4 it waits for "
+    "somebody's approval; 130 stopped by Ctrl-C."
 )
 #: Columns of a table that is not shown on a terminal.
 WIDTH = 140

@@ -30,6 +30,8 @@ GROUPS_SHOWN = 30
 REASON_MAX = 2_000
 DECEMBER = 12
 
+State = Literal["open", "replayed", "dismissed", "written_off", "resolved", "any"]
+
 app = typer.Typer(help="Show what was refused or waits for a person, by cause and money.", invoke_without_command=True)
 Numbers = Annotated[list[int], typer.Argument(help="Numbers of open exceptions.", metavar="EXCEPTION..")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the history of each exception.")]
@@ -87,9 +89,7 @@ def list_(
     owner: Annotated[str | None, typer.Option(help="Only what this person or desk owns.")] = None,
     is_overdue: Annotated[bool, typer.Option("--overdue", help="Only what is past its deadline.")] = False,
     period: Annotated[str | None, typer.Option(help="Only usage of this month, such as 2026-03.")] = None,
-    state: Annotated[
-        Literal["open", "replayed", "dismissed", "resolved", "any"], typer.Option(help="Only those in this state.")
-    ] = "open",
+    state: Annotated[State, typer.Option(help="Only those in this state.")] = "open",
     limit: Annotated[int, typer.Option(min=1, max=backlog.ROWS_MAX, help="Rows to show, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:

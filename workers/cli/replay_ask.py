@@ -16,7 +16,7 @@ from domain.replays import ReplayKind
 from workers import replaying
 from workers.cli import console, reach, replay_print
 from workers.cli.acting import Wish, acting, have_done
-from workers.cli.console import Failure, count
+from workers.cli.console import FOUND, Failure, count
 from workers.cli.working import work_here
 from workers.store import acting as names
 from workers.store import replay_selection, replays
@@ -118,6 +118,8 @@ def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *,
         sent = started(who, told, reason, as_json=ask.as_json) if who and told.replay_id else None
     if ask.as_json:
         console.print_json(told.to_json(sent or {}))
+    elif ask.dry_run:
+        console.out().print("nothing was sent: this only tells")
     elif sent is None:
         console.out().print("nothing was sent; add [bold]--yes[/] to do it")
     else:
@@ -125,6 +127,8 @@ def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *,
         console.out().print(f"{_DONE[kind]}: {done} (replay {told.replay_id})")
         if reach.is_fleet() and kind not in DECISIONS:
             console.out().print(f"the fleet does it: [bold]tallyline replay show {told.replay_id} --watch[/]")
+    if not ask.dry_run and not may_act:  # nobody could be asked: a script must not take it for done
+        raise typer.Exit(FOUND)
 
 
 def planned(wanted: Wanted, *, is_kept: bool) -> Told:

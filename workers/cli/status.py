@@ -13,7 +13,7 @@ from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import away, console, reach
 from workers.cli.console import FOUND, AsJson, count
-from workers.store import backlog, figures, identity, losses, recompute, worth
+from workers.store import backlog, exception_lists, figures, identity, losses, recompute, worth
 from workers.store.backlog import StepState
 from workers.store.database import snapshot
 
@@ -81,6 +81,7 @@ def _money(conn: Connection) -> dict[str, Any]:
         "exceptions": excepted.exceptions,
         "unpriced": excepted.unpriced,
         "estimated_loss": lost.money,
+        "written_off": exception_lists.written_off(conn),
         "missing_events": lost.missing,
         "gaps": lost.gaps,
     }
@@ -147,6 +148,9 @@ def _print(facts: dict[str, Any]) -> None:
         events = f"{count(facts['missing_events'])} event{'' if facts['missing_events'] == 1 else 's'}"
         shows = "`tallyline sources gaps` shows which"
         out.print(f"Estimated loss: [bold]{lost}[/] for {events} that never came: {shows}", soft_wrap=True)
+    if facts["written_off"]:
+        shows = "`tallyline exceptions list --state written_off`"
+        out.print(f"Written off: [bold]{money_text(facts['written_off'])}[/]: {shows}", soft_wrap=True)
     if "events" in facts:
         _print_identity(facts)
 

@@ -70,14 +70,17 @@ left join {CODE_TABLE} on k.name = x.code
 left join metrics m on m.id = x.metric_id left join sources s on s.id = x.source_id
 left join meters e on e.id = x.meter_id left join billing_periods b on b.id = x.billing_period_id"""
 #: Usage belongs to its billing period, and while that is not known to the month in which it happened.
-_WANTED = """where (cast(:state as text) is null or y.state = :state)
+_WANTED = """where (cast(:state as text) is null or (y.state = :stored_state
+    and (y.state <> 'dismissed' or (y.resolution is not distinct from 'written_off') = (:state = 'written_off'))))
   and (cast(:code as text) is null or y.code = :code)
   and (cast(:codes as text[]) is null or y.code = any(cast(:codes as text[])))
   and (cast(:cause as text) is null or y.cause = :cause) and (cast(:step as text) is null or y.step = :step)
   and (cast(:account as text) is null or y.account_id = :account)"""
 _LIST = text(f"""
 select * from (
-  select x.id, x.step, x.code, x.cause, x.state, x.seen, m.name as metric, coalesce(x.source, s.name) as source,
+  select x.id, x.step, x.code, x.cause,
+    case when x.state = 'dismissed' and x.resolution = 'written_off' then x.resolution else x.state end as state,
+    x.seen, m.name as metric, coalesce(x.source, s.name) as source,
     x.event_id, x.subject, x.account_id as account, x.money_at_risk, x.currency, x.basis, {OWNER} as owner, x.opened_at,
     {_DEADLINE} as deadline_at, x.state = 'open' and {_DEADLINE} < now() as is_overdue,
     x.happened_at, x.quantity, x.event_no, x.work_id, x.sentence, x.facts
@@ -91,12 +94,23 @@ order by id desc limit :rows
 """)
 
 
+def written_off(conn: Connection) -> Mapping[str, Decimal]:
+    """The loss that people have decided to bear, by currency, as far as it was known."""
+    found = conn.execute(
+        text("""select currency, sum(money_at_risk) from exceptions
+             where state = 'dismissed' and resolution = 'written_off' and money_at_risk is not null
+             group by currency order by currency""")
+    )
+    return {row[0]: row[1] for row in found}
+
+
 def listed(conn: Connection, wanted: Wanted, *, rows: int) -> Sequence[Listed]:
     """The newest exceptions that are wanted, at most `ROWS_MAX`."""
     codes = None if wanted.kind is None else [name for name, code in CODES.items() if code.kind == wanted.kind]
     values = {
         **asdict(wanted),
         **code_values(),
+        "stored_state": "dismissed" if wanted.state == "written_off" else wanted.state,
         "codes": codes,
         "starts_at": None if wanted.starts_on is None else datetime.combine(wanted.starts_on, time(0), UTC),
         "ends_at": None if wanted.ends_on is None else datetime.combine(wanted.ends_on, time(0), UTC),

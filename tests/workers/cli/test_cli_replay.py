@@ -161,7 +161,8 @@ def test_what_is_closed_is_not_sent_again(airports, lines):
 def test_nothing_is_sent_before_a_person_has_agreed(airports, lines, monkeypatch):
     airports("send", lines(departure(1, **UNKNOWN)))
 
-    assert "nothing was sent" in text_of(airports("replay", "1"))
+    unasked = airports("replay", "1")
+    assert (unasked.code, "nothing was sent" in text_of(unasked)) == (1, True)
     assert airports.one("select seen from exceptions") == 1
 
     monkeypatch.setattr("workers.cli.replay_ask.is_terminal", lambda: True)

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from operator_bench import departure
@@ -163,6 +164,13 @@ def test_usage_is_decided_upon_and_opened_again(trouble, command, resolution):
     ]
     assert trouble.one("select sum(money_at_risk) from exceptions where resolution = :kept", kept=resolution) == loss
     assert_identity()
+    listed = trouble.json("exceptions", "list", "--state", resolution)
+    other = {"dismissed": "written_off", "written_off": "dismissed"}[resolution]
+    assert {each["state"] for each in listed} == {resolution}
+    assert trouble.json("exceptions", "list", "--state", other) == []
+    written_off = {code: Decimal(amount) for code, amount in trouble.json("status")["written_off"].items()}
+    assert written_off == ({"USD": loss} if resolution == "written_off" else {})
+    assert ("Written off: USD" in trouble("status").out) == (resolution == "written_off")
     ids = [row[0] for row in trouble.rows("select id from exceptions where state = 'dismissed' order by id")]
     map_lost(trouble)
     assert "open again: 3" in text_of(trouble("replay", "reopen", *ids, "--reason", "after all"))
