@@ -145,9 +145,12 @@ def require_decidable(request: Request, acting: Acting, *, now: datetime) -> Non
 
 def require_unchanged(request: Request, effect: Effect) -> None:
     """Raise `ApprovalStale` if the act would move more money, or other money, than was asked for."""
-    asked = request.effect
-    if asked is None:
-        return
-    is_more = effect is None or any(abs(amount) > abs(asked.get(code, Decimal(0))) for code, amount in effect.items())
-    if is_more:
+    if is_more(effect, than=request.effect):
         raise ApprovalStale(f"request {request.id} would move more money than was asked for", request=request.id)
+
+
+def is_more(effect: Effect, *, than: Effect) -> bool:
+    """Whether it moves more money in any currency; what nobody can say is more than anything but itself."""
+    if than is None:
+        return False
+    return effect is None or any(abs(amount) > abs(than.get(code, Decimal(0))) for code, amount in effect.items())

@@ -33,7 +33,8 @@ def acting(person: str | None = None) -> Acting:
     """Whoever this command acts for. Raises `Failure`, `PersonUnknown` or `TokenInvalid`.
 
     A token names the person. Without one only an embedded run acts: for the person that is named, else for the user of
-    this machine, who is registered with every role the first time.
+    this machine, who is registered with every role the first time. A deployment whose first person was made by
+    `people bootstrap` is none, whatever the caller's environment says.
     """
     token = _token()
     with engine().begin() as conn:
@@ -41,7 +42,7 @@ def acting(person: str | None = None) -> Acting:
             if person is not None:
                 raise Failure("--as does not go with a token", fix="leave one of them out")
             return people.acting_with(conn, token)
-        if reach.is_fleet():
+        if reach.is_fleet() or people.is_bootstrapped(conn):
             fix = "set TALLYLINE_TOKEN or TALLYLINE_TOKEN_FILE; `tallyline people bootstrap` makes the first"
             raise Failure("a fleet has to know who acts, and no token is named", fix=fix)
         named = person or settings().person

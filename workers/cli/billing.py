@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from time import monotonic
 
+from domain.closing import Blocker
 from workers.cli import reach
 from workers.cli.acting import Wish
 from workers.cli.console import FOUND, Failure
@@ -90,9 +91,9 @@ def _is_through(now: Standing) -> bool:
     return now.stage == "closed" or any(each.code == WAITS_FOR_NEXT_RUN for each in now.blockers)
 
 
-def to_override(run_id: int, code: str, reason: str) -> Wish:
-    """What it takes to let a blocker of the run pass."""
-    return Wish("runs.override", {"run_id": run_id, "code": code}, reason)
+def to_override(run_id: int, found: Blocker, reason: str) -> Wish:
+    """What it takes to let a blocker of the run pass as often as it was seen."""
+    return Wish("runs.override", {"run_id": run_id, "code": found.code, "count": found.count}, reason)
 
 
 def to_approve(run_id: int) -> Wish:

@@ -8,6 +8,10 @@ from domain.approvals import NO_MONEY
 from domain.authority import ROLES, NotPermitted, Role
 from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.store import people
+from workers.store.people import KeptToken
+
+#: Characters of a summary.
+SUMMARY_MAX: Final = 2_000
 
 
 def _person(order: Order) -> str:
@@ -42,6 +46,21 @@ def _disable(conn: Connection, order: Order) -> Carried:
     return Carried({"is_changed": is_changed})
 
 
+def _plan_token(_conn: Connection, order: Order) -> Plan:
+    """One's own token says nothing new of who one is; that of somebody else lets its maker speak for them."""
+    given = order.payload
+    actions = () if given["person"] == order.person else ("people.change",)
+    summary = f"make a token of {given['person']} for {', '.join(given['scopes'])}"
+    return Plan(actions, f"token/{given['hash'][:16]}", summary[:SUMMARY_MAX], NO_MONEY)
+
+
+def _token(conn: Connection, order: Order) -> Carried:
+    given = order.payload
+    people.acting_as(conn, _person(order))
+    made = KeptToken(_person(order), bytes.fromhex(given["hash"]), given["scopes"], int(given["days"]), given["label"])
+    return Carried({"token": people.add_token(conn, made, by=order.person)})
+
+
 def _require_admin(conn: Connection) -> None:
     """Somebody has to be left who can say who is who."""
     if not people.active_admins(conn):
@@ -52,4 +71,5 @@ DEEDS: Final = (
     Deed("people.register", lambda _, order: _plan("register", order), _register),
     Deed("people.revoke", lambda _, order: _plan("take roles from", order), _revoke),
     Deed("people.disable", lambda _, order: _plan("disable", order), _disable),
+    Deed("people.token", _plan_token, _token),
 )

@@ -58,6 +58,13 @@ def is_anybody(conn: Connection) -> bool:
     return bool(conn.execute(text("select exists (select from people)")).scalar_one())
 
 
+def is_bootstrapped(conn: Connection) -> bool:
+    """Whether this is the database of a deployment in which everybody proves who they are: its first token says so."""
+    return bool(
+        conn.execute(text("select exists (select from api_tokens where created_by = 'tallyline')")).scalar_one()
+    )
+
+
 def is_known(conn: Connection, person: str) -> bool:
     """Whether that person was ever registered."""
     return bool(conn.execute(text("select exists (select from people where id = :id)"), {"id": person}).scalar_one())
@@ -145,25 +152,25 @@ def active_admins(conn: Connection) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class NewToken:
-    """What a token is made with; the secret itself comes from the caller, who shows it once."""
+class KeptToken:
+    """What is kept of a token: of the secret itself, which whoever makes it shows once, only the hash."""
 
     person: str
-    secret: str
+    hash: bytes
     scopes: Sequence[str]
     days: int
     label: str = ""
 
 
-def add_token(conn: Connection, made: NewToken, *, by: str) -> int:
-    """Keep the hash of a token; its number."""
+def add_token(conn: Connection, made: KeptToken, *, by: str) -> int:
+    """Keep a token; its number."""
     return conn.execute(  # type: ignore[no-any-return]
         text("""insert into api_tokens (person_id, hash, scopes, label, created_by, expires_at)
              values (:person, :hash, cast(:scopes as text[]), :label, :by, now() + make_interval(days => :days))
              returning id"""),
         {
             "person": made.person,
-            "hash": token_hash(made.secret),
+            "hash": made.hash,
             "scopes": list(made.scopes),
             "label": made.label,
             "by": by,
