@@ -7,9 +7,10 @@ from typing import Final
 from sqlalchemy import Connection
 
 from domain.approvals import NO_MONEY, ApprovalStale, Effect
+from domain.canonical import Json
 from domain.closing import Override
 from workers.deeds.deed import Carried, Deed, Order, Plan
-from workers.store import billing_looks, billing_runs
+from workers.store import audit, billing_looks, billing_runs
 from workers.store.billing_runs import Wanted
 
 #: Blockers that say the books themselves disagree: to let one pass always takes more than to leave usage for later.
@@ -33,9 +34,14 @@ def _request(conn: Connection, order: Order) -> Carried:
         period_id, last_day = int(payload["period_id"]), date.fromisoformat(payload["last_day"])
         on = invoice_on or last_day
         run = billing_runs.request(conn, Wanted(period_id, on, posting_on or on, order.person))
-    else:
-        billing_runs.redate(conn, int(run), invoice_on=invoice_on, posting_on=posting_on)
+        _record(conn, "request", run, {"period": period_id})
+    elif billing_runs.redate(conn, int(run), invoice_on=invoice_on, posting_on=posting_on):
+        _record(conn, "redate", int(run), {name: payload.get(name) for name in ("invoice_on", "posting_on")})
     return Carried({"run_id": run}, billing_runs.press(conn, int(run)))
+
+
+def _record(conn: Connection, act: str, run: int, after: dict[str, Json]) -> None:
+    audit.record(conn, f"billing_runs.{act}", f"run {run}", after=after)
 
 
 def _plan_override(conn: Connection, order: Order) -> Plan:
