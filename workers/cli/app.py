@@ -10,6 +10,7 @@ from workers.cli import (
     doctor,
     exceptions,
     master,
+    on_call,
     people,
     policies,
     repair,
@@ -51,6 +52,7 @@ app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
+people.app.command("on-call")(on_call.on_call)
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policies")
 app.add_typer(audit.app, name="audit")

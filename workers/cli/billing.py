@@ -69,6 +69,17 @@ def is_done(period: Period) -> bool:
         return not billing_looks.has_new_usage(conn, period)
 
 
+def awaits_approval(period: Period) -> int | None:
+    """The run of the period whose drafts wait for an approval and for nothing else; None if there is none."""
+    with engine().connect() as conn:
+        run = billing_looks.last_run(conn, period.id)
+        if run is None:
+            return None
+        now = billing_looks.standing(conn, run)
+    waits = now.stage == "drafted" and not now.approved_by and not now.is_moving and not now.blockers_before_approval
+    return run if waits else None
+
+
 def to_press(period: Period, dates: Dates) -> Wish:
     """What it takes to ask for the period to be billed, or to go on with the run that is under way.
 

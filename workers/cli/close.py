@@ -80,8 +80,11 @@ def _date(at: datetime | None) -> date | None:
 
 def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
     with nullcontext() if reach.is_fleet() else embedded.running():
-        run = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
-        return _go_on(run, said, do)
+        # Who approves need not be one who may ask for a run: there is one that waits for nothing else.
+        waiting = None if said.overrides or dates != Dates() else billing.awaits_approval(meant)
+        if waiting is None or not said.is_approved:
+            waiting = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+        return _go_on(waiting, said, do)
 
 
 def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:

@@ -138,7 +138,7 @@ def test_a_closed_period_is_one_cause_and_the_close_says_that_documents_wait(air
 
     ran = airports("close", "newark", "2013-01", "--approve", "--as", "ann")
 
-    assert ran.code == 0
+    assert ran.code == 1
     assert "1 of its documents wait until an accounting period is opened" in text_of(ran)
     (cause,) = airports.json("exceptions")
     assert (cause["code"], cause["exceptions"]) == ("period_closed", 1)
