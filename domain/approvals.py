@@ -9,7 +9,7 @@ from typing import Final, Literal
 from domain.authority import Acting, Role, roles_for
 from domain.errors import Rejection
 
-#: Nothing: done at once. Above a limit: done at once up to so much money. Always: never without a second person.
+#: Nothing: done at once. Above a limit: done at once up to so much money a day. Always: never without a second person.
 Needs = Literal["nothing", "above_limit", "always"]
 RequestState = Literal["open", "granted", "refused", "withdrawn", "expired", "stale"]
 #: Money by currency that an act moves, as absolute amounts; None: nobody can say, so no limit can hold it.
@@ -128,6 +128,13 @@ def _is_free(policies: Sequence[Policy], effect: Effect) -> bool:
         amount == 0 or ((most := limits.get(currency)) is not None and abs(amount) <= most)
         for currency, amount in effect.items()
     )
+
+
+def on_top(effect: Effect, alone: Mapping[str, Decimal]) -> Effect:
+    """The effect as a limit sees it: with what the person moved alone within a day, so that parts pass no whole."""
+    if effect is None:
+        return None
+    return {code: abs(amount) + alone.get(code, Decimal(0)) for code, amount in effect.items() if amount}
 
 
 def require_decidable(request: Request, acting: Acting, *, now: datetime) -> None:

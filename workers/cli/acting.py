@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.authority import ROLES, Acting, roles_for
+from domain.approvals import NO_MONEY, needed
+from domain.authority import ROLES, Acting, NotPermitted, roles_for
 from queues.settings import settings
 from workers.cli import console, reach
 from workers.cli.console import AWAITS, USAGE, Failure
 from workers.deeds.deed import Order
 from workers.deeds.doing import Awaiting, Done, grant, submit
 from workers.store import acting as names
-from workers.store import people
+from workers.store import people, policies
 from workers.store.acting import Named
 from workers.store.database import engine
 
@@ -74,6 +75,17 @@ def permitted(action: str, person: str | None = None) -> Acting:
     """Whoever this command acts for, who may do that. Raises `NotPermitted` and as `acting`."""
     who = acting(person)
     roles_for(who, action)
+    return who
+
+
+def alone(action: str, person: str | None = None) -> Acting:
+    """As `permitted`, for a command that can ask nobody else: also `NotPermitted` if a policy wants a second person."""
+    who = permitted(action, person)
+    with engine().connect() as conn:
+        rules = policies.in_force(conn, [action])
+    if needed(who, [action], effect=NO_MONEY, policies=rules) is not None:
+        sentence = f"a policy wants a second person for {action}, and this command can ask none"
+        raise NotPermitted(sentence, action=action)
     return who
 
 

@@ -13,7 +13,7 @@ from rich.text import Text
 from domain.codes import CODES, Kind
 from domain.exceptions import money_of
 from workers.cli import console, reach
-from workers.cli.acting import As, permitted
+from workers.cli.acting import As, alone
 from workers.cli.console import AsJson, Failure, count
 from workers.cli.trace_print import erased
 from workers.store import backlog, exception_edits, exception_groups, exception_lists, places, receipts, replays
@@ -255,7 +255,7 @@ def deadline(
 
 def _named(person: str | None, reason: str) -> Named:
     """Who sets it, if that person may. Raises `NotPermitted` and what names nobody."""
-    who = permitted("exceptions.assign", person)
+    who = alone("exceptions.assign", person)
     return Named(who.person, reason, token_id=who.token_id)
 
 

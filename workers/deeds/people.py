@@ -28,7 +28,19 @@ def _plan(verb: str, order: Order) -> Plan:
     return Plan(("people.change",), f"person/{person}", summary, NO_MONEY)
 
 
+def _plan_register(conn: Connection, order: Order) -> Plan:
+    _require_other(conn, order)
+    return _plan("register", order)
+
+
+def _require_other(conn: Connection, order: Order) -> None:
+    """Who says who is who has nothing else from it. Raises `NotPermitted`."""
+    if _person(order) == order.person and not set(_roles(order)) <= people.acting_as(conn, order.person).roles:
+        raise NotPermitted(f"{order.person} gives no roles to themselves: another admin does", action="people.change")
+
+
 def _register(conn: Connection, order: Order) -> Carried:
+    _require_other(conn, order)
     name = str(order.payload["name"])
     is_changed = people.register(conn, _person(order), name=name, roles=_roles(order), by=order.person)
     return Carried({"is_changed": is_changed})
@@ -68,7 +80,7 @@ def _require_admin(conn: Connection) -> None:
 
 
 DEEDS: Final = (
-    Deed("people.register", lambda _, order: _plan("register", order), _register),
+    Deed("people.register", _plan_register, _register),
     Deed("people.revoke", lambda _, order: _plan("take roles from", order), _revoke),
     Deed("people.disable", lambda _, order: _plan("disable", order), _disable),
     Deed("people.token", _plan_token, _token),

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -89,6 +89,21 @@ def acting_with(conn: Connection, token: str) -> Acting:
     if found is None:
         raise TokenInvalid("the token is unknown, revoked or expired")
     return Acting(found.person_id, acting_as(conn, found.person_id).roles, frozenset(found.scopes), found.id)
+
+
+def as_of_now(conn: Connection, acting: Acting) -> Acting:
+    """Whoever acts, by what is true by now: a while may have passed since, at a prompt or behind a lock.
+
+    Raises `PersonUnknown` or `TokenInvalid`.
+    """
+    if acting.token_id is not None:
+        found = conn.execute(
+            text("select 1 from api_tokens where id = :id and revoked_at is null and expires_at > now()"),
+            {"id": acting.token_id},
+        )
+        if found.one_or_none() is None:
+            raise TokenInvalid("the token is revoked or expired by now")
+    return replace(acting, roles=acting_as(conn, acting.person).roles)
 
 
 def token_hash(token: str) -> bytes:
