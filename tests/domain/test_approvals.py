@@ -153,7 +153,8 @@ def test_what_moves_as_much_or_less_is_not_stale():
 @pytest.mark.parametrize(
     ("effect", "than", "more"),
     [
-        ({"EUR": Decimal(1)}, {}, True), ({"EUR": Decimal(1)}, {"USD": Decimal(9)}, True), ({}, {}, False), (None, {}, True),
+        ({"EUR": Decimal(1)}, {}, True), ({"EUR": Decimal(1)}, {"USD": Decimal(9)}, True), ({}, {}, False),
+        (None, {}, True),
         ({"EUR": Decimal(-5)}, {"EUR": Decimal(4)}, True), ({"EUR": Decimal(9)}, None, False), (None, None, False),
     ],
 )  # fmt: skip
