@@ -101,7 +101,7 @@ class Wish:
 
 def have_done(who: Acting, wish: Wish, *, as_json: bool) -> Done:
     """Have it done; ends the command with `AWAITS` if it waits for somebody else."""
-    order = Order(who.person, wish.reason, wish.payload, wish.attachment)
+    order = Order(who.person, console.checked_reason(wish.reason), wish.payload, wish.attachment)
     outcome = submit(who, wish.deed, order)
     if isinstance(outcome, Awaiting):
         tell_awaiting(outcome, as_json=as_json)

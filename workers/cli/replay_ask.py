@@ -105,6 +105,7 @@ class Ask:
 
 def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *, edit: Edit | None = None) -> None:
     """Tell what it would come to, then ask, then do it; ends the command if it waits for somebody else."""
+    reason = console.checked_reason(reason)
     with reach.database():
         reach.appraise()
         may_act = not ask.dry_run and (ask.yes or (is_terminal() and not ask.as_json))
