@@ -9,7 +9,7 @@ from typing import Final, Literal
 from domain.authority import Acting, Role, roles_for
 from domain.errors import Rejection
 
-#: Nothing: done at once. Above a limit: done at once up to so much money. Always: never without a second person.
+#: Nothing: done at once. Above a limit: done at once up to so much money a day. Always: never without a second person.
 Needs = Literal["nothing", "above_limit", "always"]
 RequestState = Literal["open", "granted", "refused", "withdrawn", "expired", "stale"]
 #: Money by currency that an act moves, as absolute amounts; None: nobody can say, so no limit can hold it.
@@ -130,6 +130,13 @@ def _is_free(policies: Sequence[Policy], effect: Effect) -> bool:
     )
 
 
+def on_top(effect: Effect, alone: Mapping[str, Decimal]) -> Effect:
+    """The effect as a limit sees it: with what the person moved alone within a day, so that parts pass no whole."""
+    if effect is None:
+        return None
+    return {code: abs(amount) + alone.get(code, Decimal(0)) for code, amount in effect.items() if amount}
+
+
 def require_decidable(request: Request, acting: Acting, *, now: datetime) -> None:
     """Raise `ApprovalClosed` or `ApprovalForbidden` unless that person may decide the request now."""
     if request.state != "open":
@@ -145,9 +152,12 @@ def require_decidable(request: Request, acting: Acting, *, now: datetime) -> Non
 
 def require_unchanged(request: Request, effect: Effect) -> None:
     """Raise `ApprovalStale` if the act would move more money, or other money, than was asked for."""
-    asked = request.effect
-    if asked is None:
-        return
-    is_more = effect is None or any(abs(amount) > abs(asked.get(code, Decimal(0))) for code, amount in effect.items())
-    if is_more:
+    if is_more(effect, than=request.effect):
         raise ApprovalStale(f"request {request.id} would move more money than was asked for", request=request.id)
+
+
+def is_more(effect: Effect, *, than: Effect) -> bool:
+    """Whether it moves more money in any currency; what nobody can say is more than anything but itself."""
+    if than is None:
+        return False
+    return effect is None or any(abs(amount) > abs(than.get(code, Decimal(0))) for code, amount in effect.items())

@@ -116,6 +116,16 @@ def is_in_scope(scopes: Collection[str], action: str) -> bool:
     return bool({action, f"{action.partition('.')[0]}.*", "*"} & set(scopes))
 
 
+def require_no_wider(acting: Acting, scopes: Collection[str]) -> None:
+    """A token makes no token that opens what it does not open itself. Raises `NotPermitted`."""
+    if acting.scopes is None:
+        return
+    for action in ACTIONS:
+        if is_in_scope(scopes, action) and not is_in_scope(acting.scopes, action):
+            sentence = f"the token of {acting.person} has no scope for {action}, so it makes none that has"
+            raise NotPermitted(sentence, action=action)
+
+
 def is_scope(scope: str) -> bool:
     """Whether a token may be given that scope: it covers at least one action."""
     return any(is_in_scope((scope,), action) for action in ACTIONS)

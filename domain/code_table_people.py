@@ -26,7 +26,7 @@ approval_closed medium
     There is no such request, or it is decided, withdrawn or expired.
     `tallyline approve --state all` lists them; ask for it again if it is still wanted.
 approval_stale medium
-    What was asked for would move more money now, or is no longer possible.
+    What was asked for would do more now than was seen, or is no longer possible.
     Look at what changed, and ask for it again.
 replay_empty low
     Nothing that is open fits what was selected, or nothing in it can be replayed, dismissed or written off.

@@ -81,11 +81,21 @@ def received(runs: Iterable[Run], *, start: int) -> int:
     return sum(run.last - max(run.first, start) + 1 for run in runs if run.last >= start)
 
 
-def gaps(runs: Iterable[Run], *, start: int, gaps_max: int) -> list[Gap]:
+class Rest(NamedTuple):
+    """Runs that nobody looks at one by one: how many of the numbers from the start on they hold, and when."""
+
+    received: int
+    earliest_at: datetime
+    latest_at: datetime
+    seen_at: datetime
+
+
+def gaps(runs: Iterable[Run], *, start: int, gaps_max: int, rest: Rest | None = None) -> list[Gap]:
     """What is missing from `start` up to the highest number seen, the highest gap first.
 
-    `runs` are merged, the highest first. All below the first `gaps_max - 1` gaps is told as one, whose `missing` is
-    less than its stretch, so that a source whose numbers are no series costs no more than one whose numbers are.
+    `runs` are merged, the highest first; `rest` stands for those below them, if there are so many that they are not
+    read. All below the first `gaps_max - 1` gaps is told as one, whose `missing` is less than its stretch, so that a
+    source whose numbers are no series costs little more than one whose numbers are.
     """
     found: list[Gap] = []
     above: Run | None = None
@@ -97,14 +107,18 @@ def gaps(runs: Iterable[Run], *, start: int, gaps_max: int) -> list[Gap]:
         since = run.seen_at if since is None else min(since, run.seen_at)
         above = run
     if above is not None and since is not None:
-        _add(found, Gap(start, above.first - 1, 0, above.first_at, above.first_at, since), gaps_max)
+        rest = rest or Rest(0, above.first_at, above.first_at, since)
+        at, until = min(rest.earliest_at, above.first_at), max(rest.latest_at, above.first_at)
+        low = Gap(start, above.first - 1, -rest.received, at, until, min(since, rest.seen_at))
+        _add(found, low, gaps_max)
     return found
 
 
 def _add(found: list[Gap], gap: Gap, gaps_max: int) -> None:
-    if gap.first > gap.last:
+    """Add a gap, of whose numbers as many have come as `missing` is below zero."""
+    gap = gap._replace(missing=gap.missing + gap.last - gap.first + 1)
+    if gap.missing <= 0:
         return
-    gap = gap._replace(missing=gap.last - gap.first + 1)
     if len(found) < gaps_max:
         found.append(gap)
         return

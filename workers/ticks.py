@@ -61,6 +61,7 @@ def erase_bodies() -> None:
     while True:
         with engine().begin() as conn:
             acting.name(conn, Named("tallyline", f"older than {settings().receipt_days} days"))
+            audit.hold(conn)  # before the rows: whoever erases by hand does the same
             erased = retention.erase(conn, days=settings().receipt_days)
             retention.record(conn, erased)
         if not erased.receipts:

@@ -17,7 +17,9 @@ from domain.approvals import (
     PolicyInvalid,
     PolicyMissing,
     Request,
+    is_more,
     needed,
+    on_top,
     require_decidable,
     require_unchanged,
 )
@@ -146,3 +148,26 @@ def test_what_moves_as_much_or_less_is_not_stale():
     for effect in ({"EUR": Decimal(100)}, {"EUR": Decimal(-3)}, {}):
         require_unchanged(request(), effect)
     require_unchanged(request(effect=None), {"USD": Decimal(10**9)})
+
+
+@pytest.mark.parametrize(
+    ("effect", "than", "more"),
+    [
+        ({"EUR": Decimal(1)}, {}, True), ({"EUR": Decimal(1)}, {"USD": Decimal(9)}, True), ({}, {}, False),
+        (None, {}, True),
+        ({"EUR": Decimal(-5)}, {"EUR": Decimal(4)}, True), ({"EUR": Decimal(9)}, None, False), (None, None, False),
+    ],
+)  # fmt: skip
+def test_what_nobody_can_say_is_more_than_anything_that_was_said(effect, than, more):
+    assert is_more(effect, than=than) is more
+
+
+def test_a_limit_sees_what_was_moved_alone_in_the_currencies_that_are_moved_now():
+    alone = {"EUR": Decimal(7), "USD": Decimal(2)}
+
+    assert on_top({"EUR": Decimal(-3), "CHF": Decimal(1), "USD": Decimal(0)}, alone) == {
+        "EUR": Decimal(10),
+        "CHF": Decimal(1),
+    }
+    assert on_top({}, alone) == {}
+    assert on_top(None, alone) is None

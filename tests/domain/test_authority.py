@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.authority import ACTIONS, ROLES, Acting, NotPermitted, is_in_scope, is_scope, roles_for
+from domain.authority import ACTIONS, ROLES, Acting, NotPermitted, is_in_scope, is_scope, require_no_wider, roles_for
 
 #: What each role may do, written down a second time by the words of the roles, not by the table.
 VIEWER = {"read.figures"}
@@ -64,3 +64,16 @@ def test_a_scope_is_an_action_a_part_of_them_or_all():
         "*",
         "runs.approve",
     ]
+
+
+@given(st.sets(st.sampled_from(sorted(ACTIONS))), st.sets(st.sampled_from([*sorted(ACTIONS), "*", "read.*", "runs.*"])))
+def test_a_token_is_made_by_one_that_opens_as_much(own, wanted):
+    made_by = Acting("ann", frozenset(ROLES), frozenset(own))
+    opened = {action for action in ACTIONS if is_in_scope(wanted, action)}
+
+    if opened <= own:
+        require_no_wider(made_by, wanted)
+    else:
+        with pytest.raises(NotPermitted, match="makes none that has"):
+            require_no_wider(made_by, wanted)
+    require_no_wider(Acting("ann", frozenset()), wanted)

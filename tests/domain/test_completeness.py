@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.completeness import Gap, Run, Told, change, gaps, merged, received, runs_of
+from domain.completeness import Gap, Rest, Run, Told, change, gaps, merged, received, runs_of
 
 pytestmark = pytest.mark.fast
 
@@ -96,6 +96,29 @@ def test_of_a_source_whose_numbers_are_no_series_the_count_is_right_all_the_same
         assert min(gap.happened_at for gap in some) == min(gap.happened_at for gap in every)
         assert max(gap.happened_until for gap in some) == max(gap.happened_until for gap in every)
         assert min(gap.since for gap in some) == min(gap.since for gap in every)
+
+
+@given(claims, st.integers(0, 5), st.integers(2, 6))
+def test_what_lies_below_the_runs_that_are_looked_at_is_counted_all_the_same(arrived, start, looked_at):
+    runs = merged(run for n, claim in enumerate(arrived) for run in runs_of(claim, seen_at=at(n)))
+    top, low = runs[-looked_at:], runs[:-looked_at]
+    rest = Rest(
+        received(low, start=start),
+        min((min(run.first_at, run.last_at) for run in low), default=EPOCH),
+        max((max(run.first_at, run.last_at) for run in low), default=EPOCH),
+        min((run.seen_at for run in low), default=EPOCH),
+    )
+    every = found_in(runs, start=start, gaps_max=looked_at - 1)
+
+    some = gaps(reversed(top), start=start, gaps_max=looked_at - 1, rest=rest if low else None)
+
+    assert sum(gap.missing for gap in some) == sum(gap.missing for gap in every)
+    assert len(some) == len(every)
+    assert some[:-1] == every[:-1]
+    for gap, exact in zip(some[-1:], every[-1:], strict=True):
+        assert (gap.first <= exact.first, gap.last) == (True, exact.last)
+        assert gap.happened_at <= exact.happened_at <= exact.happened_until <= gap.happened_until
+        assert gap.since <= exact.since
 
 
 def test_the_numbers_301_to_350_of_a_thousand_are_one_gap():

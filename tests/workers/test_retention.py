@@ -1,6 +1,7 @@
 """Bodies are erased when nothing can need them any more, and not before; the database itself sees to that."""
 
 import hashlib
+import threading
 
 import pytest
 import replay_bench
@@ -10,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from domain.replays import EditInvalid
 from queues.contracts import Delivery
 from workers import editing, ticks
-from workers.store import backlog, identity, places, receipts, replays, retention
+from workers.store import audit, backlog, identity, places, receipts, replays, retention
 from workers.store.database import engine, snapshot
 
 MARCH = (("u1", "UA", "N1", 1400), ("d1", "DL", "N3", 500))
@@ -151,4 +152,20 @@ def test_the_daily_tick_goes_on_until_nothing_is_left(old, monkeypatch):
 
     ticks.erase_bodies()
 
+    assert old.bound.one("select count(*) from receipts where erased_at is null") == 0
+
+
+def test_the_daily_tick_and_somebody_who_erases_by_hand_wait_for_one_another(old):
+    daily = threading.Thread(target=ticks.erase_bodies)
+    with engine().begin() as conn:
+        audit.hold(conn)
+        daily.start()
+        waits = "select count(*) from pg_locks where not granted and locktype = 'advisory'"
+        while not old.bound.one(waits):
+            assert daily.is_alive()
+
+        assert retention.erase(conn, days=400).receipts == 1
+    daily.join(20)
+
+    assert not daily.is_alive()
     assert old.bound.one("select count(*) from receipts where erased_at is null") == 0

@@ -408,6 +408,32 @@ def number(name, value):
     return event(name, sequence=str(value), time=datetime(2026, 11, 5, 12, value, tzinfo=UTC).isoformat())
 
 
+def test_of_a_source_with_very_many_runs_only_the_highest_are_looked_at_one_by_one(
+    register, receive, drain, monkeypatch
+):
+    monkeypatch.setattr(sequences, "RUNS_MAX", 3)
+    monkeypatch.setattr(sequences, "GAPS_MAX", 2)
+    receive(batch(*numbered(2, 4, 6, 8, 100)))
+    drain("validate")
+
+    gaps.look_now()
+
+    assert told(register) == [(1, 7, 4), (9, 99, 91)]
+
+
+def test_sources_that_count_as_high_as_they_can_break_no_sum(register, receive, drain):
+    register.run("""insert into sources (name, owner) select '/s' || n, 'test' from generate_series(1, 12) n;
+      insert into source_users select id, 'upstream' from sources on conflict do nothing""")
+    highest = "9" * 18
+    receive(batch(*(departure(f"h{n}", source=f"/s{n}", sequence=highest) for n in range(1, 13))))
+    drain("validate")
+
+    gaps.look_now()
+
+    with engine().connect() as conn:
+        assert losses.losses(conn).missing == 12 * (int(highest) - 1)
+
+
 def test_two_validate_workers_mark_at_once_and_none_waits(line):
     first = line.receive(number("a", 1), number("b", 2), number("c", 5))
     second = line.receive(number("d", 3), number("e", 6), number("f", 9))

@@ -8,14 +8,15 @@ from typing import Annotated, Any
 
 import typer
 
-from domain.authority import ROLES, Acting, roles_for
+from domain.approvals import NO_MONEY, needed
+from domain.authority import ROLES, Acting, NotPermitted, roles_for
 from queues.settings import settings
 from workers.cli import console, reach
 from workers.cli.console import AWAITS, USAGE, Failure
 from workers.deeds.deed import Order
 from workers.deeds.doing import Awaiting, Done, grant, submit
 from workers.store import acting as names
-from workers.store import people
+from workers.store import people, policies
 from workers.store.acting import Named
 from workers.store.database import engine
 
@@ -33,7 +34,8 @@ def acting(person: str | None = None) -> Acting:
     """Whoever this command acts for. Raises `Failure`, `PersonUnknown` or `TokenInvalid`.
 
     A token names the person. Without one only an embedded run acts: for the person that is named, else for the user of
-    this machine, who is registered with every role the first time.
+    this machine, who is registered with every role the first time. A deployment whose first person was made by
+    `people bootstrap` is none, whatever the caller's environment says.
     """
     token = _token()
     with engine().begin() as conn:
@@ -41,7 +43,7 @@ def acting(person: str | None = None) -> Acting:
             if person is not None:
                 raise Failure("--as does not go with a token", fix="leave one of them out")
             return people.acting_with(conn, token)
-        if reach.is_fleet():
+        if reach.is_fleet() or people.is_bootstrapped(conn):
             fix = "set TALLYLINE_TOKEN or TALLYLINE_TOKEN_FILE; `tallyline people bootstrap` makes the first"
             raise Failure("a fleet has to know who acts, and no token is named", fix=fix)
         named = person or settings().person
@@ -76,6 +78,17 @@ def permitted(action: str, person: str | None = None) -> Acting:
     return who
 
 
+def alone(action: str, person: str | None = None) -> Acting:
+    """As `permitted`, for a command that can ask nobody else: also `NotPermitted` if a policy wants a second person."""
+    who = permitted(action, person)
+    with engine().connect() as conn:
+        rules = policies.in_force(conn, [action])
+    if needed(who, [action], effect=NO_MONEY, policies=rules) is not None:
+        sentence = f"a policy wants a second person for {action}, and this command can ask none"
+        raise NotPermitted(sentence, action=action)
+    return who
+
+
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What a command wants done."""
@@ -88,7 +101,7 @@ class Wish:
 
 def have_done(who: Acting, wish: Wish, *, as_json: bool) -> Done:
     """Have it done; ends the command with `AWAITS` if it waits for somebody else."""
-    order = Order(who.person, wish.reason, wish.payload, wish.attachment)
+    order = Order(who.person, console.checked_reason(wish.reason), wish.payload, wish.attachment)
     outcome = submit(who, wish.deed, order)
     if isinstance(outcome, Awaiting):
         tell_awaiting(outcome, as_json=as_json)

@@ -45,8 +45,9 @@ def approve(
     if request is None:
         _list(None if state == "all" else state, as_json=as_json)
         return
-    if refuse and not note:
-        raise Failure("a refusal needs a reason", fix='add --note "why"')
+    if (refuse and not note.strip()) or len(note) > console.REASON_MAX:
+        sentence = f"a note has at most {console.REASON_MAX} characters, and a refusal needs a reason"
+        raise Failure(sentence, fix='add --note "why"')
     with reach.database():
         if show:
             _show(request, as_json=as_json)

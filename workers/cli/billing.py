@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from time import monotonic
 
+from domain.closing import Blocker
 from workers.cli import reach
 from workers.cli.acting import Wish
 from workers.cli.console import FOUND, Failure
@@ -15,6 +16,8 @@ from workers.store.database import engine
 
 #: What is in the way of a run that has left usage to the next one: it closes when that one has billed it.
 WAITS_FOR_NEXT_RUN = "usage_in_flight"
+#: The first and the last year that a period may be of.
+YEARS = (1900, 2999)
 #: How often a run is looked at while it moves.
 LOOK_S = 0.1
 #: Longest that a command waits for a run to come to rest.
@@ -54,9 +57,12 @@ def find_period(entity: str, label: str, cycle: str | None) -> Period:
 
 def _first_on(label: str) -> date:
     try:
-        return date.fromisoformat(f"{label}-01" if len(label) == len("2013-01") else label)
+        first_on = date.fromisoformat(f"{label}-01" if len(label) == len("2013-01") else label)
     except ValueError:
-        raise Failure(f"{label!r} is no period", fix="name a month such as 2013-01, or its first day") from None
+        first_on = date.min
+    if not YEARS[0] <= first_on.year <= YEARS[1]:
+        raise Failure(f"{label!r} is no period", fix="name a month such as 2013-01, or its first day")
+    return first_on
 
 
 def is_done(period: Period) -> bool:
@@ -101,9 +107,9 @@ def _is_through(now: Standing) -> bool:
     return now.stage == "closed" or any(each.code == WAITS_FOR_NEXT_RUN for each in now.blockers)
 
 
-def to_override(run_id: int, code: str, reason: str) -> Wish:
-    """What it takes to let a blocker of the run pass."""
-    return Wish("runs.override", {"run_id": run_id, "code": code}, reason)
+def to_override(run_id: int, found: Blocker, reason: str) -> Wish:
+    """What it takes to let a blocker of the run pass as often as it was seen."""
+    return Wish("runs.override", {"run_id": run_id, "code": found.code, "count": found.count}, reason)
 
 
 def to_approve(run_id: int) -> Wish:

@@ -92,9 +92,10 @@ def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:
     look = billing.at_rest if said.is_watched else billing.standing
     now = look(run)
     for code in said.overrides:
-        if any(blocker.code == code for blocker in now.blockers):
-            do(billing.to_override(run, code, said.reason))
-            now = look(run)
+        for blocker in now.blockers:
+            if blocker.code == code:
+                do(billing.to_override(run, blocker, said.reason))
+                now = look(run)
     if said.is_approved and not now.blockers_before_approval:
         do(billing.to_approve(run))
         now = look(run)

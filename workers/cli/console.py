@@ -43,6 +43,10 @@ EXIT_CODES = (
     "a file or a name is wrong and nothing was done; 3 a server does not answer or none is named; 4 it waits for "
     "somebody's approval; 130 stopped by Ctrl-C."
 )
+#: Characters of a reason, as the database takes them.
+REASON_MAX = 2_000
+#: SQLSTATE of a value that a column does not take; class 22 are those that its type does not.
+CHECK_VIOLATION = "23514"
 #: Columns of a table that is not shown on a terminal.
 WIDTH = 140
 
@@ -121,11 +125,18 @@ def fail(failure: Failure, *, as_json: bool) -> typer.Exit:
     else:
         console = err()
         console.print("[bold red]error[/]", end=" ")
-        console.print(failure.sentence, markup=False)
+        console.print(plain(failure.sentence))
         if failure.fix:
             console.print("[bold]  fix[/]", end=" ")
-            console.print(failure.fix, markup=False)
+            console.print(plain(failure.fix))
     return typer.Exit(failure.code)
+
+
+def checked_reason(reason: str) -> str:
+    """The reason without what surrounds it. Raises `Failure` for none, or one that is too long to keep."""
+    if not 1 <= len(reason.strip()) <= REASON_MAX:
+        raise Failure(f"a reason has 1 to {REASON_MAX} characters", fix='say why with --reason "..."')
+    return reason.strip()
 
 
 def command(function: Callable[P, None]) -> Callable[P, None]:
@@ -164,6 +175,8 @@ def failure_of(error: Exception) -> Failure | None:
 
 
 _EXPECTED: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, str, int]] = (
+    (UnicodeEncodeError, "what was given is no text in UTF-8", "write it anew; it may have been cut in half", USAGE),
+    (RecursionError, "what was given is nested too deeply", "a few dozen levels are more than any event has", USAGE),
     ((HomeInUse, DataOfAnotherVersion), "{error}", "", AWAY),
     (PreviewTooLarge, "{error}", "`tallyline work` and `tallyline exceptions` still list rows", FOUND),
     (
@@ -192,6 +205,9 @@ def _of_database(error: DBAPIError) -> Failure | None:
     if isinstance(error, ProgrammingError) and sqlstate in {"42P01", "42704", "3F000"}:
         fix = "run the migrations (`tallyline doctor` names both revisions)"
         return Failure("the database has no schema of Tallyline", fix=fix, code=AWAY)
+    if sqlstate.startswith("22") or sqlstate == CHECK_VIOLATION:
+        fix = "it is too long, too large, empty, or holds what no text may; nothing was done"
+        return Failure(f"the database does not take what was given: {first_line(error.orig)}", fix=fix)
     if isinstance(error, OperationalError) or sqlstate.startswith(("08", "28", "57P", "3D")):
         fix = "check TALLYLINE_DATABASE_URL with `tallyline doctor`"
         return Failure(f"the database does not answer: {first_line(error.orig)}", fix=fix, code=AWAY)

@@ -112,7 +112,7 @@ def _close(watch: Watch, both: tuple[Acting, Acting]) -> None:
                 fix = "`tallyline close ENTITY 2013-01` shows what is in the way"
                 raise Failure(f"{blocker.code} is in the way of run {now.run_id}", fix=fix, code=FOUND)
             reason = OVERRIDES[blocker.code]
-            done = have_done_by_two(asker, decider, billing.to_override(now.run_id, blocker.code, reason))
+            done = have_done_by_two(asker, decider, billing.to_override(now.run_id, blocker, reason))
             passed = done.carried.facts["count"]
             watch.say(f"run {now.run_id}: {passed} {blocker.code} let pass by {asker.person}: {reason}")
     with watch.live() as live:

@@ -13,8 +13,8 @@ from rich.text import Text
 from domain.codes import CODES, Kind
 from domain.exceptions import money_of
 from workers.cli import console, reach
-from workers.cli.acting import As, permitted
-from workers.cli.console import AsJson, Failure, count
+from workers.cli.acting import As, alone
+from workers.cli.console import AsJson, Failure, checked_reason, count
 from workers.cli.trace_print import erased
 from workers.store import backlog, exception_edits, exception_groups, exception_lists, places, receipts, replays
 from workers.store.acting import Named
@@ -26,8 +26,6 @@ from workers.store.exception_lists import Act, Listed, Wanted
 BODY_SHOWN_MAX = 20_000
 #: Groups that are shown; `--json` tells all.
 GROUPS_SHOWN = 30
-#: Characters of a reason.
-REASON_MAX = 2_000
 DECEMBER = 12
 
 State = Literal["open", "replayed", "dismissed", "written_off", "resolved", "any"]
@@ -219,7 +217,7 @@ def assign(
 
     Example: `tallyline exceptions assign 17 18 mara --reason "knows the phones"`.
     """
-    to, words = None if person == "-" else person, _checked(reason)
+    to, words = None if person == "-" else person, checked_reason(reason)
     with reach.database():
         by = _named(as_, words)
         with engine().begin() as conn:
@@ -245,7 +243,7 @@ def deadline(
         at = None if last is None else datetime(last.year, last.month, last.day, tzinfo=UTC) + timedelta(days=1)
     except (ValueError, OverflowError):
         raise Failure(f"{day!r} is no date", fix="write it as 2026-03-31") from None
-    words = _checked(reason)
+    words = checked_reason(reason)
     with reach.database():
         by = _named(as_, words)
         with engine().begin() as conn:
@@ -255,14 +253,8 @@ def deadline(
 
 def _named(person: str | None, reason: str) -> Named:
     """Who sets it, if that person may. Raises `NotPermitted` and what names nobody."""
-    who = permitted("exceptions.assign", person)
+    who = alone("exceptions.assign", person)
     return Named(who.person, reason, token_id=who.token_id)
-
-
-def _checked(reason: str) -> str:
-    if not 1 <= len(reason.strip()) <= REASON_MAX:
-        raise Failure(f"a reason has 1 to {REASON_MAX} characters", fix='say why with --reason "..."')
-    return reason.strip()
 
 
 def _require_all(asked: Sequence[int], done: Sequence[int]) -> None:

@@ -7,7 +7,7 @@ import typer
 
 from queues.topology import OnCall, QueueUnknown
 from workers.cli import console, reach
-from workers.cli.acting import As, permitted
+from workers.cli.acting import As, alone
 from workers.cli.console import AsJson, Failure
 from workers.cli.sources import PASSWORD_BYTES, rabbit_api
 from workers.store import acting as names
@@ -34,11 +34,11 @@ def on_call(
         raise Failure(str(error), fix="use small letters, digits and dashes, such as night-shift") from None
     password = secrets.token_urlsafe(PASSWORD_BYTES)
     with reach.database():
-        who = permitted("people.change", as_)
-        rabbit_api().put_on_call(wanted, password=password)
+        who = alone("people.change", as_)
         with engine().begin() as conn:
             names.name(conn, Named(who.person, "made in RabbitMQ", token_id=who.token_id))
             audit.record(conn, "on_call.put", f"rabbitmq_user/{user}", after={"tags": wanted.tags})
+            rabbit_api().put_on_call(wanted, password=password)  # last: no user is made that is not recorded
     if as_json:
         console.print_json({"user": user, "password": password})
         return

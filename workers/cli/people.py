@@ -6,18 +6,23 @@ from typing import Annotated
 
 import typer
 
-from domain.authority import ACTIONS, ROLES, is_scope, roles_for
+from domain.authority import ACTIONS, ROLES, is_scope, require_no_wider, roles_for
 from workers.cli import console, reach
-from workers.cli.acting import As, Reason, Wish, acting, have_done
-from workers.cli.console import AsJson, Failure
+from workers.cli.acting import As, Reason, Wish, acting, have_done, tell_awaiting
+from workers.cli.console import AWAITS, AsJson, Failure
+from workers.deeds.deed import Order
+from workers.deeds.doing import Awaiting, submit
 from workers.store import acting as names
+from workers.store import audit
 from workers.store import people as store
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
-from workers.store.people import TOKEN_PREFIX, NewToken
+from workers.store.people import TOKEN_PREFIX, KeptToken, token_hash
 
 #: Bytes of a token's secret part: 256 bits.
 SECRET_BYTES = 32
+#: Characters of a label.
+LABEL_MAX = 200
 #: Scopes of one token.
 SCOPES_MAX = 50
 
@@ -109,11 +114,12 @@ def bootstrap(person: Who, as_json: AsJson = False) -> None:
     _require_fit(person, None)
     secret = _secret()
     with reach.database(), engine().begin() as conn:
+        audit.hold(conn)  # of two who come first at once one is the second
         if store.is_anybody(conn):
             raise Failure("somebody is registered already", fix="an admin adds others: `tallyline people add`")
         names.name(conn, Named("tallyline", "the first person of this deployment"))
         store.register(conn, person, name=person, roles=["admin"], by="tallyline")
-        store.add_token(conn, NewToken(person, secret, ("*",), 30, "bootstrap"), by="tallyline")
+        store.add_token(conn, KeptToken(person, token_hash(secret), ("*",), 30, "bootstrap"), by="tallyline")
     _tell_secret(person, secret, as_json=as_json)
 
 
@@ -129,7 +135,8 @@ def token(
 ) -> None:
     """Make a token for a person and show it once; only its hash is kept.
 
-    It never opens more than the person's roles do at the time it is used. Example:
+    It never opens more than the person's roles do at the time it is used, nor more than the token that made it. One for
+    somebody else may need a second person, and opens nothing until then. Example:
     tallyline people token bob --scope 'read.*' --scope replay.technical --days 30
     """
     wrong = [each for each in scope if not is_scope(each)]
@@ -138,13 +145,16 @@ def token(
     secret = _secret()
     with reach.database():
         who = acting(as_)
-        with engine().begin() as conn:
-            if person != who.person:
-                roles_for(who, "people.change")
-            store.acting_as(conn, person)
-            names.name(conn, Named(who.person, label or "token made", token_id=who.token_id))
-            store.add_token(conn, NewToken(person, secret, tuple(scope), days, label[:200]), by=who.person)
-    _tell_secret(person, secret, as_json=as_json)
+        require_no_wider(who, scope)
+        label = label[:LABEL_MAX]
+        kept = {"person": person, "hash": token_hash(secret).hex(), "scopes": scope, "days": days, "label": label}
+        outcome = submit(who, "people.token", Order(who.person, label or "token made", kept))
+    awaiting = outcome if isinstance(outcome, Awaiting) else None
+    _tell_secret(person, secret, as_json=as_json, request=awaiting.request_id if awaiting else None)
+    if awaiting is not None:
+        if not as_json:
+            tell_awaiting(awaiting, as_json=False)
+        raise typer.Exit(AWAITS)
 
 
 @app.command("tokens")
@@ -210,9 +220,9 @@ def _tell(subject: str, sentence: str, as_json: bool) -> None:
         console.out().print(console.plain(sentence))
 
 
-def _tell_secret(person: str, secret: str, *, as_json: bool) -> None:
+def _tell_secret(person: str, secret: str, *, as_json: bool, request: int | None = None) -> None:
     if as_json:
-        console.print_json({"person": person, "token": secret})
+        console.print_json({"person": person, "token": secret} | ({"request": request} if request else {}))
         return
     out = console.out()
     out.print(f"a token of {person}, shown this once: [bold]{secret}[/]", soft_wrap=True)

@@ -15,6 +15,9 @@ from workers.cli.console import AsJson, Failure
 from workers.store import policies as store
 from workers.store.database import snapshot
 
+#: Characters of an amount.
+AMOUNT_MAX = 30
+
 app = typer.Typer(help="Show and set which actions need a second person.", no_args_is_help=True)
 
 
@@ -78,6 +81,7 @@ def _limit(needs: Needs, limit: tuple[str, str] | None) -> tuple[str | None, Dec
     if limit is None:
         return None, None
     currency, amount = limit
-    if not amount.isascii() or not amount.replace(".", "", 1).isdigit() or currency not in MINOR_UNITS:
+    is_amount = len(amount) <= AMOUNT_MAX and amount.isascii() and amount.replace(".", "", 1).isdigit()
+    if not is_amount or currency not in MINOR_UNITS:
         raise Failure(f"{currency} {amount} is no amount", fix="write it as EUR 500 or EUR 499.50")
     return currency, Decimal(amount)

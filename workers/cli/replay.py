@@ -161,15 +161,20 @@ def _changes(texts: list[str]) -> dict[str, Json]:
 def _value(text: str) -> Json:
     """A JSON value; what is none is a text."""
     try:
-        return json.loads(text, parse_float=Decimal)  # type: ignore[no-any-return]
+        return json.loads(text, parse_float=Decimal, parse_constant=_no_number)  # type: ignore[no-any-return]
     except (ValueError, RecursionError):
         return text
+
+
+def _no_number(name: str) -> Json:
+    """NaN and Infinity, which Python's reader takes, are no JSON, and would be kept as nothing."""
+    raise ValueError(f"{name} is no number")
 
 
 def _event(file: Path) -> Mapping[str, Json]:
     try:
         with file.open("rb") as opened:
-            event = json.loads(opened.read(FILE_BYTES_MAX), parse_float=Decimal)
+            event = json.loads(opened.read(FILE_BYTES_MAX), parse_float=Decimal, parse_constant=_no_number)
     except (OSError, ValueError, RecursionError) as error:
         raise Failure(f"{file} cannot be read as an event: {error}", fix="give one JSON object in UTF-8") from None
     if not isinstance(event, dict):

@@ -3,13 +3,14 @@
 import re
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 from sqlalchemy import Connection
 
-from domain.authority import Acting
+from domain.authority import Acting, NotPermitted, roles_for
 from domain.canonical import Json
 from domain.errors import Rejection
 from domain.replays import ReplayKind
@@ -29,6 +30,10 @@ _AGE = re.compile(r"([1-9][0-9]{0,4})([hd])")
 _HOUR_S = 3_600
 #: Who asks what a replay would come to without doing it.
 NOBODY = "nobody"
+_ACTIONS = {
+    "replay": ("replay.business", "replay.technical"), "edit": ("replay.edit",), "dismiss": ("exceptions.dismiss",),
+    "write_off": ("exceptions.write_off",),
+}  # fmt: skip
 _VERBS = {"replay": "send", "edit": "send", "dismiss": "dismiss", "write_off": "write off"}
 _DONE = {"replay": "sent again", "edit": "sent again", "dismiss": "dismissed", "write_off": "written off"}
 #: Makes the edited event once the database is reached.
@@ -105,10 +110,12 @@ class Ask:
 
 def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *, edit: Edit | None = None) -> None:
     """Tell what it would come to, then ask, then do it; ends the command if it waits for somebody else."""
+    reason = console.checked_reason(reason)
     with reach.database():
         reach.appraise()
         may_act = not ask.dry_run and (ask.yes or (is_terminal() and not ask.as_json))
-        who = acting(ask.as_) if may_act else None
+        asks = _who(kind, ask.as_) if may_act or reach.is_fleet() else None
+        who = asks if may_act else None
         wanted = Wanted(kind, selection, who.person if who else NOBODY, reason, edit() if edit else None)
         told = planned(wanted, is_kept=ask.yes and not ask.dry_run)
         if not ask.as_json:
@@ -129,6 +136,21 @@ def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *,
             console.out().print(f"the fleet does it: [bold]tallyline replay show {told.replay_id} --watch[/]")
     if not ask.dry_run and not may_act:  # nobody could be asked: a script must not take it for done
         raise typer.Exit(FOUND)
+
+
+def _who(kind: ReplayKind, as_: str | None) -> Acting:
+    """Whoever asks, who may do some of that kind: to look holds for seconds what live work may want.
+
+    Raises `NotPermitted`.
+    """
+    who = acting(as_)
+    *others, last = _ACTIONS[kind]
+    for action in others:
+        with suppress(NotPermitted):
+            roles_for(who, action)
+            return who
+    roles_for(who, last)
+    return who
 
 
 def planned(wanted: Wanted, *, is_kept: bool) -> Told:

@@ -57,16 +57,18 @@ def add(
 ) -> None:
     """Add a source, and in a fleet its RabbitMQ user with a password that is shown once.
 
-    The user may write to the exchange `usage` and read its own refusals, nothing else. A user that is there keeps its
-    password, a source that is there keeps the owner and quota that are not given; one user may have several sources.
+    The user may write to the exchange `usage` and read its own refusals, nothing else. If a policy wants a second
+    person, ask again once it is granted: then it is made. A user that is there keeps its password, a source that is there keeps
+    the owner and quota that are not given; one user may have several sources.
     """
     upstream = _upstream(user)
     with reach.database():
         who = permitted("sources.publish", as_)
-        password = _put_user(upstream) if reach.is_fleet() else None
+        api = rabbit_api() if reach.is_fleet() else None
         payload = {"name": name, "user": user, "owner": owner, "quota": quota}
         wish = Wish("sources.put", payload, f"{user} sends as {name}")
         is_new = have_done(who, wish, as_json=as_json).carried.facts["is_new"]
+        password = _put_user(api, upstream) if api else None  # nobody gets in before the source may be claimed
     facts = {"source": name, "user": user, "is_new": is_new, "password": password, "refusals": upstream.refusals_queue}
     if as_json:
         console.print_json(facts)
@@ -89,9 +91,8 @@ def _upstream(user: str) -> Upstream:
         raise Failure(str(error), fix="use small letters, digits and dashes, such as ops-jfk") from None
 
 
-def _put_user(upstream: Upstream) -> str | None:
+def _put_user(api: RabbitApi, upstream: Upstream) -> str | None:
     """Create the user with its rights and its queue of refusals; the new password, or None if it was there."""
-    api = rabbit_api()
     password = None if upstream.user in api.users() else secrets.token_urlsafe(PASSWORD_BYTES)
     if password is not None:
         api.put_upstream(upstream, password=password)

@@ -4,9 +4,10 @@ from typing import Final
 
 from sqlalchemy import Connection
 
+from domain.canonical import Json
 from domain.repairs import KINDS, Kind, RepairRefused
 from workers.deeds.deed import Carried, Deed, Order, Plan
-from workers.store import repairs
+from workers.store import audit, repairs
 from workers.store.repairs import Wanted
 
 
@@ -29,7 +30,12 @@ def _plan(conn: Connection, order: Order) -> Plan:
 
 
 def _request(conn: Connection, order: Order) -> Carried:
-    requested = repairs.request(conn, _wanted(order))
+    wanted = _wanted(order)
+    requested = repairs.request(conn, wanted)
+    if requested.hints:  # what was under way already has its entry
+        document = repairs.case(conn, wanted.number, entity=wanted.entity).invoice_id
+        after: dict[str, Json] = {"repair": requested.id, "number": wanted.number, "acts": list(requested.acts)}
+        audit.record(conn, f"documents.{wanted.kind}", f"document/{document}", after=after)
     return Carried({"repair_id": requested.id}, requested.hints)
 
 

@@ -5,13 +5,13 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from domain.approvals import ApprovalClosed, ApprovalStale, needed, require_decidable, require_unchanged
+from domain.approvals import ApprovalClosed, ApprovalStale, needed, on_top, require_decidable, require_unchanged
 from domain.authority import Acting
 from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.deeds.registry import deed_named
 from workers.step import publish
 from workers.store import acting as names
-from workers.store import approvals, audit, people, policies
+from workers.store import allowances, approvals, audit, people, policies
 from workers.store.acting import Named
 from workers.store.approvals import Asked, NewRequest, Verdict
 from workers.store.database import engine
@@ -44,11 +44,16 @@ def submit(acting: Acting, deed_name: str, order: Order) -> Outcome:
     with engine().begin() as conn:
         names.name(conn, Named(acting.person, order.reason, token_id=acting.token_id))
         audit.hold(conn)  # before any row or the fence: whoever else acts does the same
+        acting = people.as_of_now(conn, acting)
         plan = planned(conn, deed, order)
-        approval = needed(acting, plan.actions, effect=plan.effect, policies=policies.in_force(conn, plan.actions))
+        rules = policies.in_force(conn, plan.actions)
+        effect = on_top(plan.effect, allowances.used(conn, acting.person, plan.actions))
+        approval = needed(acting, plan.actions, effect=effect, policies=rules)
         if approval is not None:
             request_id = approvals.ask(conn, _request(deed, order, plan), approval)
             return Awaiting(plan, request_id, approval.decided_by)
+        if plan.effect and any(each.needs == "above_limit" for each in rules):
+            allowances.use(conn, plan.subject, plan.actions, plan.effect)
         carried = deed.carry_out(conn, order)
     publish(carried.hints)
     return Done(plan, carried)
@@ -96,7 +101,7 @@ def grant(acting: Acting, request_id: int, *, note: str = "") -> Done:
 
 def _granted(conn: Connection, acting: Acting, request_id: int, note: str) -> Done:
     asked = _held(conn, request_id)
-    require_decidable(asked.request, acting, now=database_now(conn))
+    require_decidable(asked.request, people.as_of_now(conn, acting), now=database_now(conn))
     deed = deed_named(asked.deed)
     order = Order(asked.requested_by, asked.reason, asked.payload, asked.attachment, approval_id=asked.id)
     names.name(conn, Named(acting.person, note or f"grants request {asked.id}", asked.id, acting.token_id))
@@ -115,7 +120,7 @@ def refuse(acting: Acting, request_id: int, *, note: str) -> Asked:
     """Refuse what somebody else asked for. Raises `ApprovalClosed` or `ApprovalForbidden`."""
     with engine().begin() as conn:
         asked = _held(conn, request_id)
-        require_decidable(asked.request, acting, now=database_now(conn))
+        require_decidable(asked.request, people.as_of_now(conn, acting), now=database_now(conn))
         names.name(conn, Named(acting.person, note, asked.id, acting.token_id))
         approvals.decide(conn, asked, Verdict(acting.person, is_granted=False, note=note))
     return asked

@@ -6,10 +6,10 @@ from typing import Final, cast
 
 from sqlalchemy import Connection
 
-from domain.approvals import NO_MONEY, Effect
+from domain.approvals import NO_MONEY, Effect, is_more
 from domain.canonical import Json
 from domain.codes import CODES
-from domain.replays import Control, after
+from domain.replays import Control, ReplayOutOfOrder, after
 from workers import replaying
 from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.store import audit, parked, replays
@@ -75,8 +75,20 @@ def _record(conn: Connection, action: str, replay: Replay, *, was: str) -> None:
 def _plan_control(conn: Connection, order: Order) -> Plan:
     replay, act = replays.show(conn, _replay_id(order)), cast("Control", order.payload["act"])
     state = after(act, replay.state, replay=replay.id)
+    if act == "resume":
+        _require_no_more(conn, replay)
     summary = f"{act} replay {replay.id}, which is {replay.state}: {state}"
     return Plan(("replay.control",), f"replay/{replay.id}/{act}", summary, NO_MONEY)
+
+
+def _require_no_more(conn: Connection, replay: Replay) -> None:
+    """What it was started for, alone or with a second person, still holds. Raises `ReplayOutOfOrder`."""
+    if replay.forecast is None:
+        return
+    now = _effect(replaying.forecast(conn, replay.id)["effect"])
+    if is_more(now, than=_effect(replay.forecast["effect"])):
+        sentence = f"replay {replay.id} would move more money by now than when it was started: cancel it and ask anew"
+        raise ReplayOutOfOrder(sentence, replay=replay.id)
 
 
 def _control(conn: Connection, order: Order) -> Carried:

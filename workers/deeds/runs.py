@@ -6,9 +6,11 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from domain.approvals import NO_MONEY, Effect
+from domain.approvals import NO_MONEY, ApprovalStale, Effect
+from domain.canonical import Json
+from domain.closing import Override
 from workers.deeds.deed import Carried, Deed, Order, Plan
-from workers.store import billing_looks, billing_runs
+from workers.store import audit, billing_looks, billing_runs
 from workers.store.billing_runs import Wanted
 
 #: Blockers that say the books themselves disagree: to let one pass always takes more than to leave usage for later.
@@ -32,14 +34,19 @@ def _request(conn: Connection, order: Order) -> Carried:
         period_id, last_day = int(payload["period_id"]), date.fromisoformat(payload["last_day"])
         on = invoice_on or last_day
         run = billing_runs.request(conn, Wanted(period_id, on, posting_on or on, order.person))
-    else:
-        billing_runs.redate(conn, int(run), invoice_on=invoice_on, posting_on=posting_on)
+        _record(conn, "request", run, {"period": period_id})
+    elif billing_runs.redate(conn, int(run), invoice_on=invoice_on, posting_on=posting_on):
+        _record(conn, "redate", int(run), {name: payload.get(name) for name in ("invoice_on", "posting_on")})
     return Carried({"run_id": run}, billing_runs.press(conn, int(run)))
+
+
+def _record(conn: Connection, act: str, run: int, after: dict[str, Json]) -> None:
+    audit.record(conn, f"billing_runs.{act}", f"run {run}", after=after)
 
 
 def _plan_override(conn: Connection, order: Order) -> Plan:
     run, code = int(order.payload["run_id"]), str(order.payload["code"])
-    let_pass = billing_runs.override(conn, run, code, person=order.person, reason=order.reason)
+    let_pass = _let_pass(conn, order)
     action = "runs.override_total" if code in TOTALS else "runs.override"
     found = next(each for each in billing_runs.blockers_of(conn, run) if each.code == code)
     summary = f"let {let_pass.count} {code} of run {run} pass"
@@ -55,9 +62,17 @@ def _money(at_risk: str | None) -> Effect:
 
 
 def _override(conn: Connection, order: Order) -> Carried:
-    run = int(order.payload["run_id"])
-    let_pass = billing_runs.override(conn, run, str(order.payload["code"]), person=order.person, reason=order.reason)
-    return Carried({"count": let_pass.count}, billing_runs.press(conn, run))
+    let_pass = _let_pass(conn, order)
+    return Carried({"count": let_pass.count}, billing_runs.press(conn, int(order.payload["run_id"])))
+
+
+def _let_pass(conn: Connection, order: Order) -> Override:
+    """Let the blocker pass as often as whoever asks has seen it. Raises `ApprovalStale` if there are more by now."""
+    run, code, seen = int(order.payload["run_id"]), str(order.payload["code"]), int(order.payload["count"])
+    let_pass = billing_runs.override(conn, run, code, person=order.person, reason=order.reason)
+    if let_pass.count > seen:
+        raise ApprovalStale(f"{let_pass.count} {code} are in the way of run {run} by now, {seen} were seen", run=run)
+    return let_pass
 
 
 def _plan_approve(conn: Connection, order: Order) -> Plan:

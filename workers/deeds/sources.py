@@ -10,15 +10,20 @@ from workers.store import sources
 from workers.store.sources import Wanted
 
 
-def _plan(_conn: Connection, order: Order) -> Plan:
-    name, user = order.payload["name"], order.payload["user"]
-    return Plan(("sources.publish",), f"source/{name}"[:300], f"let {user} send as {name}", NO_MONEY)
+def _wanted(order: Order) -> Wanted:
+    given = order.payload
+    return Wanted(given["name"], given["user"], given.get("owner"), given.get("quota"))
+
+
+def _plan(conn: Connection, order: Order) -> Plan:
+    """What is there already needs nobody: whoever asked for it comes back for the broker user."""
+    wanted = _wanted(order)
+    actions = () if sources.is_there(conn, wanted) else ("sources.publish",)
+    return Plan(actions, f"source/{wanted.name}"[:300], f"let {wanted.user} send as {wanted.name}", NO_MONEY)
 
 
 def _put(conn: Connection, order: Order) -> Carried:
-    given = order.payload
-    wanted = Wanted(given["name"], given["user"], given.get("owner"), given.get("quota"))
-    return Carried({"is_new": sources.put(conn, wanted)})
+    return Carried({"is_new": sources.put(conn, _wanted(order))})
 
 
 DEEDS: Final = (Deed("sources.put", _plan, _put),)

@@ -111,12 +111,15 @@ _SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what t
       when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
       else 'the meter has no metric and no rule excludes it' end"""
 
+#: Usage that was attributed and taken back before it was parked is attributed anew, never a second time as before.
+NEXT_GENERATION = """select coalesce(max(a.generation), 0) + 1 from attributions a
+    where a.event_no = usage.event_no and a.metric_id = usage.metric_id"""
 _FATES = f"""
 , billable as (
   insert into attributions (event_no, metric_id, subscription_id, contract_version_id, billing_period_id, source_id,
-    mapping_id, batch_no, hour, quantity, value, dimensions)
+    mapping_id, batch_no, hour, quantity, value, dimensions, generation)
   select event_no, metric_id, subscription_id, contract_version_id, billing_period_id, source_id, mapping_id, batch_no,
-    hour, quantity, value, dimensions
+    hour, quantity, value, dimensions, case when exception_id is null then 1 else ({NEXT_GENERATION}) end
   from usage where outcome = 'billable' and not is_period_missing order by event_no, metric_id, subscription_id),
 excluded as (
   insert into exclusions (event_no, metric_id, rule_id, source_id, batch_no, hour, quantity)

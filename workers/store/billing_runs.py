@@ -133,19 +133,20 @@ where billing_run_id = :id and state in ('draft', 'taxed', 'empty')
 """)
 
 
-def redate(conn: Connection, run_id: int, *, invoice_on: date | None, posting_on: date | None) -> None:
-    """Give what the run has not issued yet other dates, None: as before; it has to be approved again then.
+def redate(conn: Connection, run_id: int, *, invoice_on: date | None, posting_on: date | None) -> bool:
+    """Give what the run has not issued yet other dates, None: as before; whether they are. Then it is approved again.
 
     Raises `StageOutOfOrder` if its documents are issued.
     """
     run = hold(conn, run_id)
     dates = {"invoice_on": invoice_on or run.invoice_on, "posting_on": posting_on or run.posting_on}
     if dates == {"invoice_on": run.invoice_on, "posting_on": run.posting_on}:
-        return
+        return False
     if STAGES.index(run.stage) >= STAGES.index("approved"):
         raise StageOutOfOrder(f"run {run_id} is {run.stage}: its documents have their dates", run=run_id)
     conn.execute(_REDATED, {**dates, "id": run_id})
     conn.execute(_REDATED_DRAFTS, {**dates, "id": run_id})
+    return True
 
 
 def override(conn: Connection, run_id: int, code: str, *, person: str, reason: str) -> Override:

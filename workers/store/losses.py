@@ -136,7 +136,7 @@ class Losses:
 _SUMS = text(f"""
 with open_gaps as (select id, quantity, opened_at, coalesce(facts -> 'estimated_loss', '{{}}') as loss from exceptions
   where code = '{GAP}' and state = 'open' and (cast(:source as integer) is null or source_id = :source))
-select count(*) as gaps, cast(coalesce(sum(quantity), 0) as bigint) as missing, min(opened_at) as since,
+select count(*) as gaps, coalesce(sum(quantity), 0) as missing, min(opened_at) as since,
   count(*) filter (where loss = '{{}}') as unknown,
   (select coalesce(jsonb_object_agg(currency, amount), '{{}}') from (
     select m.key as currency, sum(cast(m.value as numeric))::text as amount
@@ -149,4 +149,4 @@ def losses(conn: Connection, source_id: int | None = None) -> Losses:
     """What the open gaps of a source, or of all, come to; estimates for people, never booked."""
     row = conn.execute(_SUMS, {"source": source_id}).one()
     money = {currency: Decimal(amount) for currency, amount in sorted(row.money.items())}
-    return Losses(row.gaps, row.missing, money, row.unknown, row.since)
+    return Losses(row.gaps, int(row.missing), money, row.unknown, row.since)

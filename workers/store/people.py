@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import Connection, text
@@ -58,6 +58,13 @@ def is_anybody(conn: Connection) -> bool:
     return bool(conn.execute(text("select exists (select from people)")).scalar_one())
 
 
+def is_bootstrapped(conn: Connection) -> bool:
+    """Whether this is the database of a deployment in which everybody proves who they are: its first token says so."""
+    return bool(
+        conn.execute(text("select exists (select from api_tokens where created_by = 'tallyline')")).scalar_one()
+    )
+
+
 def is_known(conn: Connection, person: str) -> bool:
     """Whether that person was ever registered."""
     return bool(conn.execute(text("select exists (select from people where id = :id)"), {"id": person}).scalar_one())
@@ -82,6 +89,21 @@ def acting_with(conn: Connection, token: str) -> Acting:
     if found is None:
         raise TokenInvalid("the token is unknown, revoked or expired")
     return Acting(found.person_id, acting_as(conn, found.person_id).roles, frozenset(found.scopes), found.id)
+
+
+def as_of_now(conn: Connection, acting: Acting) -> Acting:
+    """Whoever acts, by what is true by now: a while may have passed since, at a prompt or behind a lock.
+
+    Raises `PersonUnknown` or `TokenInvalid`.
+    """
+    if acting.token_id is not None:
+        found = conn.execute(
+            text("select 1 from api_tokens where id = :id and revoked_at is null and expires_at > now()"),
+            {"id": acting.token_id},
+        )
+        if found.one_or_none() is None:
+            raise TokenInvalid("the token is revoked or expired by now")
+    return replace(acting, roles=acting_as(conn, acting.person).roles)
 
 
 def token_hash(token: str) -> bytes:
@@ -145,25 +167,25 @@ def active_admins(conn: Connection) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class NewToken:
-    """What a token is made with; the secret itself comes from the caller, who shows it once."""
+class KeptToken:
+    """What is kept of a token: of the secret itself, which whoever makes it shows once, only the hash."""
 
     person: str
-    secret: str
+    hash: bytes
     scopes: Sequence[str]
     days: int
     label: str = ""
 
 
-def add_token(conn: Connection, made: NewToken, *, by: str) -> int:
-    """Keep the hash of a token; its number."""
+def add_token(conn: Connection, made: KeptToken, *, by: str) -> int:
+    """Keep a token; its number."""
     return conn.execute(  # type: ignore[no-any-return]
         text("""insert into api_tokens (person_id, hash, scopes, label, created_by, expires_at)
              values (:person, :hash, cast(:scopes as text[]), :label, :by, now() + make_interval(days => :days))
              returning id"""),
         {
             "person": made.person,
-            "hash": token_hash(made.secret),
+            "hash": made.hash,
             "scopes": list(made.scopes),
             "label": made.label,
             "by": by,

@@ -77,7 +77,9 @@ def missing(conn: Connection, ids: Sequence[int]) -> list[int]:
 
 
 def fill(conn: Connection, replay_id: int, selection: Selection, *, is_decision: bool) -> int:
-    """Put what is selected into the replay; how many of it can be done. A decision is not made about work rows.
+    """Put what is selected into the replay; how many of it can be done.
+
+    A decision is made about whatever is no work row, also where nothing could be sent again, as of a gap in numbers.
 
     Raises `ReplayTooLarge`.
     """
@@ -90,11 +92,11 @@ def fill(conn: Connection, replay_id: int, selection: Selection, *, is_decision:
                order by x.id limit :limit),
              filled as (
                insert into replay_items (replay_id, exception_id, sort, state, outcome)
-               select :replay, id, sort, case when sort is null or (:is_decision and sort = 'work') then 'skipped'
-                   else 'waiting' end,
-                 case when state <> 'open' then 'it is ' || state when sort is null then 'nothing is left of it'
-                   when :is_decision and sort = 'work' then 'work is replayed or repaired, never dismissed' end
-               from chosen returning state)
+               select :replay, id, sort, case when outcome is null then 'waiting' else 'skipped' end, outcome
+               from (select *, case when state <> 'open' then 'it is ' || state
+                   when :is_decision and sort = 'work' then 'work is replayed or repaired, never dismissed'
+                   when sort is null and not :is_decision then 'nothing is left of it' end as outcome from chosen) c
+               returning state)
              select count(*) as total, count(*) filter (where state = 'waiting') as waiting from filled"""),
         {**given, "codes": codes, "replay": replay_id, "limit": ITEMS_MAX + 1, "is_decision": is_decision},
     ).one()

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.completeness import FIRST_NUMBER, GAP, Gap, Run, Told, change, gaps, merged, runs_of
+from domain.completeness import FIRST_NUMBER, GAP, Gap, Rest, Run, Told, change, gaps, merged, runs_of
 from queues import exceptions
 from queues.exceptions import NewException
 
@@ -20,6 +20,8 @@ MARKS_MAX = 10_000
 GAPS_MAX = 1_000
 #: Runs read at a time, and all that is kept of a source in memory.
 RUNS_AT_A_TIME = 5_000
+#: Runs of a source that are looked at one by one: a look is taken under the fence, and must not take long.
+RUNS_MAX = 20_000
 #: How long a number may be missing before it is told, unless the source's master data say otherwise.
 GRACE_S = 300
 #: Exceptions about gaps looked at for all sources together.
@@ -119,6 +121,11 @@ _RUNS = text("""
 select first, last, first_at, last_at, seen_at from sequence_runs where source_id = :source order by first desc
 """)
 
+_HIGHEST = text("""
+select first, last, first_at, last_at, seen_at from sequence_runs where source_id = :source
+order by first desc limit :runs
+""")
+
 
 def series(conn: Connection) -> list[Series]:
     """Every source of which a numbered event has come, by name."""
@@ -132,9 +139,22 @@ def runs(conn: Connection, source_id: int) -> Iterator[Run]:
         yield Run(*row)
 
 
+_REST = text("""
+select coalesce(sum(last - greatest(first, :start) + 1) filter (where last >= :start), 0)::bigint as received,
+  min(least(first_at, last_at)), max(greatest(first_at, last_at)), min(seen_at)
+from sequence_runs where source_id = :source and first < :below having count(*) > 0
+""")
+
+
 def gaps_of(conn: Connection, each: Series) -> list[Gap]:
     """What is missing of a source now, the highest gap first."""
-    return gaps(runs(conn, each.source_id), start=each.start, gaps_max=GAPS_MAX)
+    found = [Run(*row) for row in conn.execute(_HIGHEST, {"source": each.source_id, "runs": RUNS_MAX})]
+    rest = None
+    if len(found) == RUNS_MAX:
+        values = {"source": each.source_id, "start": each.start, "below": found[-1].first}
+        row = conn.execute(_REST, values).one_or_none()
+        rest = None if row is None else Rest(*row)
+    return gaps(found, start=each.start, gaps_max=GAPS_MAX, rest=rest)
 
 
 _TOLD = text(f"""

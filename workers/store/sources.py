@@ -15,6 +15,17 @@ class Wanted:
     quota_per_hour: int | None = None
 
 
+def is_there(conn: Connection, wanted: Wanted) -> bool:
+    """Whether the source is as it should be already, and claimed by the user."""
+    found = conn.execute(
+        text("""select exists (select from sources s join source_users u on u.source_id = s.id
+             where s.name = :name and u.user_name = :user and s.owner = coalesce(:owner, s.owner)
+               and s.quota_per_hour is not distinct from coalesce(:quota, s.quota_per_hour))"""),
+        {"name": wanted.name, "user": wanted.user, "owner": wanted.owner, "quota": wanted.quota_per_hour},
+    )
+    return bool(found.scalar_one())
+
+
 def put(conn: Connection, wanted: Wanted) -> bool:
     """Put a source and let the user claim it; whether the source is new."""
     row = conn.execute(

@@ -231,6 +231,20 @@ def test_events_go_to_rabbitmq_confirmed_and_status_shows_its_queues(airports: O
     assert json.loads(status.stdout)["queues"]["intake"]["ready"] == 3
 
 
+def test_no_broker_user_is_made_before_a_second_person_has_let_it_in(airports: Operator, servers, rabbit_api_url):
+    url, words = os.environ["TALLYLINE_DATABASE_URL"], ("sources", "add", "/ops/bos", "--user", "ops-late")
+    airports.run("update approval_policies set needs = 'always' where action = 'sources.publish'")
+    airports("people", "add", "abe", "--name", "Abe", "--role", "approver")
+    users = RabbitApi(rabbit_api_url, vhost="/").users
+
+    asked = fleet(url, *words, **servers)
+
+    assert (asked.returncode, "ops-late" in users()) == (4, False)
+    assert airports("approve", airports.one("select id from approval_requests"), "--as", "abe").code == 0
+    assert len(json.loads(fleet(url, *words, "--json", **servers).stdout)["password"]) > 40
+    assert "ops-late" in users()
+
+
 def test_a_user_without_the_right_to_write_is_told_so(airports: Operator, servers, lines):
     url = os.environ["TALLYLINE_DATABASE_URL"]
     added = json.loads(fleet(url, "sources", "add", "/x", "--user", "ops-x", "--json", **servers).stdout)

@@ -138,3 +138,19 @@ def test_where_numbers_start_and_how_long_one_may_be_missing_are_master_data(cal
     assert refused.code == 2
     for field in ("sequence_start", "gap_grace_s"):
         assert field in text_of(refused)
+
+
+def test_a_gap_that_will_never_be_filled_is_dismissed_and_blocks_no_more(calls, lines):
+    calls("send", lines(*(call(number) for number in (1, 2, 5))))
+    (gap,) = calls.rows("select id, money_at_risk from exceptions where code = 'sequence_gap'")
+    assert "sequence_gap" in text_of(calls("close", "us", "2026-03"))
+    assert "nothing is left of it" in text_of(calls("replay", gap[0], "--dry-run"))
+
+    ran = calls("replay", "dismiss", gap[0], "--reason", "the meter was off", "--yes")
+
+    assert (ran.code, "dismissed: 1" in text_of(ran)) == (0, True)
+    assert f"money at risk: {gap[1]} USD" in text_of(ran)
+    assert calls.rows("select state, resolution from exceptions") == [("dismissed", "dismissed")]
+    assert calls("close", "us", "2026-03", "--approve").code == 0
+    assert calls("status", "--identity").code == 0
+    assert calls.rows("select state from exceptions") == [("dismissed",)]

@@ -108,3 +108,23 @@ def test_a_subscription_does_not_end_before_usage_that_is_attributed_to_it(airpo
     assert "before usage that is attributed to it" in text_of(refused)
     assert load(ended % "2014-01-01").code == 0
     assert airports.one("select ends_at::date::text from subscriptions where ref = 'newark-UA-usage'") == "2014-01-01"
+
+
+def test_usage_that_was_moved_away_by_mistake_comes_back(airports, lines, load):
+    airports("send", lines(departure(1)))
+    load("""
+subscriptions:
+  too-late: {contract: newark-UA, cycle: newark/month, from: 2014-01-01}
+mappings:
+- {source: /ops/ewr, subject: UA, subscription: too-late, from: 2013-01-01}
+""")
+    assert windows(airports) == []
+    assert airports.rows("select distinct code, state from exceptions") == [("subscription_not_found", "open")]
+
+    for _ in range(2):
+        load("mappings:\n- {source: /ops/ewr, subject: UA, subscription: newark-UA-usage, from: 2013-01-01}\n")
+
+    assert windows(airports) == [("newark-UA-usage", 1, 1)]
+    assert airports.rows("select distinct state from exceptions") == [("resolved",)]
+    assert airports.rows("select distinct state from work") == [("done",)]
+    assert_identity()

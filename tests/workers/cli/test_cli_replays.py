@@ -5,8 +5,9 @@ from datetime import timedelta
 from decimal import Decimal
 
 import pytest
-from operator_bench import departure
+from operator_bench import TOKEN, departure
 
+from workers.cli.reach import forget
 from workers.store import identity
 from workers.store.database import snapshot
 
@@ -222,13 +223,32 @@ def test_a_replay_above_the_limit_waits_for_a_second_person_with_its_money(troub
 
 
 def test_a_replay_that_its_person_may_not_start_is_cancelled(trouble):
-    trouble("people", "add", "vic", "--name", "Vic", "--role", "viewer")
+    trouble("people", "add", "opi", "--name", "Opi", "--role", "operator")
 
-    ran = trouble("replay", "1", "--yes", "--as", "vic")
+    ran = trouble("replay", "1", "--yes", "--as", "opi")
 
     assert ran.code == 1
     assert trouble.rows("select state from replays") == [("cancelled",)]
     assert trouble.rows("select state from exceptions where id = 1") == [("open",)]
+
+
+@pytest.mark.parametrize("verb", [(), ("dismiss",), ("write-off",)])
+def test_who_may_do_none_of_it_makes_nobody_look(trouble, monkeypatch, verb):
+    trouble("people", "add", "vic", "--name", "Vic", "--role", "viewer")
+    secret = trouble.json("people", "token", "vic", "--scope", "*")["token"]
+
+    refused = trouble("replay", *verb, "1", "--reason", "x", "--yes", "--as", "vic")
+
+    assert (refused.code, "vic may not" in text_of(refused)) == (1, True)
+    monkeypatch.setenv("TALLYLINE_MODE", "fleet")
+    monkeypatch.setenv("TALLYLINE_TOKEN", secret)
+    forget()
+    looked = trouble("replay", *verb, "1", "--reason", "x", "--dry-run")
+    assert (looked.code, "vic may not" in text_of(looked)) == (1, True)
+    assert trouble.one("select count(*) from replays") == 0
+    monkeypatch.setenv("TALLYLINE_TOKEN", TOKEN)
+    forget()
+    assert trouble("replay", *verb, "1", "--reason", "x", "--dry-run").code == 0
 
 
 def test_an_age_is_written_in_hours_or_days(trouble):
