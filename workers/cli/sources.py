@@ -58,8 +58,8 @@ def add(
     """Add a source, and in a fleet its RabbitMQ user with a password that is shown once.
 
     The user may write to the exchange `usage` and read its own refusals, nothing else. If a policy wants a second
-    person, ask again once it is granted: then it is made. A user that is there keeps its password, a source that is there keeps
-    the owner and quota that are not given; one user may have several sources.
+    person, ask again once it is granted: then it is made. A user that is there keeps its password, a source that is
+    there keeps the owner and quota that are not given; one user may have several sources.
     """
     upstream = _upstream(user)
     with reach.database():
