@@ -6,6 +6,10 @@ import pytest
 from operator_bench import DEMO
 from two_people import begin, request_of
 
+from workers.cli import reach
+from workers.cli.acting import acting, have_done_by_two
+from workers.cli.master import to_load
+
 MASTER = DEMO / "master.yaml"
 
 
@@ -79,6 +83,14 @@ def test_one_request_is_shown_with_everything_it_would_do(two, asked):
 
     assert facts["payload"]["file"] == "master.yaml"
     assert two("approve", 99, "--show").code == 2
+
+
+def test_what_a_killed_run_had_asked_for_is_granted_by_the_next(two, asked):
+    with reach.database():
+        have_done_by_two(acting("finance"), acting("approver"), to_load(MASTER))
+
+    assert counted(two) != (0, 0)
+    assert two.rows("select id, state from approval_requests") == [(asked, "granted")]
 
 
 def test_who_decides_sees_every_row_before_and_after(two, asked, tmp_path):
