@@ -9,6 +9,7 @@ import typer
 from sqlalchemy import Connection
 
 from domain.degradation import tier_of
+from domain.exceptions import money_of
 from queues.publishing import QueueLook
 from queues.topology import INTAKE_QUEUE, queue_name
 from workers.cli import away, console, reach
@@ -16,8 +17,6 @@ from workers.cli.console import FOUND, AsJson, count
 from workers.store import backlog, exception_lists, figures, identity, losses, recompute, worth
 from workers.store.backlog import StepState
 from workers.store.database import snapshot
-
-CENT = Decimal("0.01")
 
 
 @console.command
@@ -118,8 +117,8 @@ def _plain(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def money_text(money: Mapping[str, Decimal]) -> str:
-    """Amounts by currency to the cent, for people: `USD 1,980,560.21`."""
-    return ", ".join(f"{currency} {amount.quantize(CENT):,}" for currency, amount in sorted(money.items())) or "none"
+    """Amounts by currency in its minor units, for people: `USD 1,980,560.21`."""
+    return ", ".join(money_of(amount, currency) for currency, amount in sorted(money.items())) or "none"
 
 
 def _print(facts: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import pytest
 from operator_bench import departure
 
 from workers.cli import checks_servers, trace_print
+from workers.cli.status import money_text
 
 
 def text_of(ran) -> str:
@@ -63,3 +64,10 @@ def test_doctor_names_the_queues_that_hold_dead_letters(queues, state, says):
 
 def test_a_legal_entity_that_is_not_there_is_answered_with_those_that_are(airports):
     assert "name one of newark, pony" in text_of(airports("close", "nope", "2013-01"))
+
+
+def test_money_is_told_in_the_minor_units_of_its_currency_however_large_it_is():
+    told = money_text({"JPY": Decimal("1234.5"), "KWD": Decimal("1.0005"), "USD": Decimal(10) ** 40})
+
+    assert told == f"JPY 1,235, KWD 1.001, USD {10**40:,}.00"
+    assert money_text({}) == "none"
