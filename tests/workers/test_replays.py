@@ -56,6 +56,24 @@ def accepted(month):
     return month.bound.one("select count(*) from usage_events")
 
 
+@pytest.mark.parametrize("rows", [500, 3])
+def test_of_two_refused_versions_of_an_event_the_one_that_came_first_is_accepted(month, monkeypatch, rows):
+    monkeypatch.setattr(replay_items.release, "__kwdefaults__", {"rows": rows})
+    fresh(month)
+    for distance in (100, 999):
+        versions = (event(f"e{n}", source=UNKNOWN_SOURCE, data={"distance": distance}) for n in range(10))
+        month.receive(batch(*versions))
+    month.work("validate", "notify")
+    month.bound.run(REPAIRED)
+
+    replay = carry_out(month, plan(wanted(code="source_unknown")))
+
+    assert (replay.done, replay.refused) == (10, 10)
+    assert month.bound.rows("select data ->> 'distance', count(*) from usage_events group by 1") == [("100", 10)]
+    conflicts = "select count(*) from exceptions where state = 'open' and code = 'conflicting_duplicate'"
+    assert month.bound.one(conflicts) == 10
+
+
 def test_a_portion_is_released_only_when_the_one_before_it_is_through(trouble, portions):
     trouble.bound.run(REPAIRED)
     replay = plan(wanted(code="source_unknown"))

@@ -44,10 +44,12 @@ class _Row:
         self.state, self.outcome = "skipped", why
 
 
+#: In order of arrival, whatever the order of the refusals: of two versions of one event the earlier must win again.
 _TAKE = text("""
 select i.exception_id, i.sort, x.state, x.work_id, x.receipt_id, x.position, x.event_no, x.metric_id
 from replay_items i join exceptions x on x.id = i.exception_id
-where i.replay_id = :id and i.state = 'waiting' order by i.exception_id limit :rows for no key update
+where i.replay_id = :id and i.state = 'waiting' order by x.receipt_id, x.position, i.exception_id limit :rows
+for no key update
 """)
 _WRITE = text("""
 update replay_items i set state = t.state, portion = :portion, work_id = t.work_id, receipt_id = t.receipt_id,
