@@ -10,11 +10,12 @@ from domain.money import QUOTIENT, ZERO
 from domain.prices.graduated import Graduated
 from domain.prices.per_unit import PerUnit
 from domain.prices.priced import PriceInvalid
+from domain.prices.volume import Volume
 
-Price: TypeAlias = PerUnit | Graduated
+Price: TypeAlias = PerUnit | Graduated | Volume
 
 #: A new model is added to the union above and here; master data and database need no change.
-MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated)}
+MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated, Volume)}
 
 
 def parse_price(terms: Mapping[str, Json]) -> Price:

@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from domain.canonical import Json
 from domain.money import Currency
-from domain.prices.graduated import Graduated, Tier
+from domain.prices.graduated import Graduated
 from domain.prices.per_unit import PerUnit
 from domain.prices.price import Price
+from domain.prices.tiers import Tier
 
 ZONES = (
     "America/New_York",

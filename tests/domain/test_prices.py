@@ -14,8 +14,10 @@ from domain.prices import (
     parse_price,
     price_json,
 )
-from domain.prices.graduated import Graduated, Tier
+from domain.prices.graduated import Graduated
 from domain.prices.per_unit import PerUnit
+from domain.prices.tiers import Tier
+from domain.prices.volume import Volume
 
 pytestmark = pytest.mark.fast
 
@@ -112,6 +114,25 @@ def test_a_negative_quantity_may_be_free_or_a_credit():
 
     assert [price.amount_for(Decimal(-3)).amount for price in free] == [0, 0]
     assert credit.amount_for(Decimal(-3)).amount == -6
+
+
+def test_by_volume_one_tier_prices_all_units_so_more_may_cost_less():
+    ladder = parse_price({"model": "volume", "tiers": [to("100", "2"), to(None, "1", flat_amount="5")]})
+
+    assert ladder.amount_for(Decimal(100)).amount == 200
+    assert ladder.amount_for(Decimal("100.5")).amount == Decimal("105.5")
+    assert [step.fact("tier") for step in ladder.amount_for(Decimal(101)).steps] == ["2", "2"]
+
+
+@given(graduated_prices(), quantities())
+def test_by_volume_steps_sum_nothing_costs_as_much_and_what_is_printed_is_read(graduated, quantity):
+    price = Volume(graduated.tiers, graduated.zero_usage)
+
+    priced = price.amount_for(quantity)
+
+    assert sum((step.amount for step in priced.steps), Decimal(0)) == priced.amount
+    assert price.amount_for(Decimal(0)) == graduated.amount_for(Decimal(0))
+    assert parse_price(json.loads(json.dumps(price_json(price)))) == price
 
 
 @pytest.mark.parametrize(

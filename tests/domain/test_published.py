@@ -59,6 +59,13 @@ def graduated(record: Figures) -> Figures:
     }
 
 
+def volume(record: Figures) -> Figures:
+    params, quantity = record["params"], Decimal(record["input"]["quantity"])
+    terms = {"model": "volume", "tiers": params["tiers"], "zero_usage": params["zero_usage"]}
+    amount = parse_price(terms).amount_for(quantity).amount
+    return {"amount": amount, "effective_unit_amount": effective_unit_amount(amount, quantity)}
+
+
 def time_ratio(record: Figures) -> Figures:
     params, given = record["params"], record["input"]
     amount = Money.of(params["amount"], record["currency"])
@@ -208,6 +215,7 @@ def _signed(entry: Figures, currency: Currency) -> Money:
 CALCULATIONS: dict[str, Callable[[Figures], Figures]] = {
     "per_unit": per_unit,
     "graduated": graduated,
+    "volume": volume,
     "time_ratio": time_ratio,
     "local_days_between": local_days_between,
     "anchored_sequence": anchored_sequence,
