@@ -8,14 +8,15 @@ from domain.canonical import Json
 from domain.definitions import Definition
 from domain.money import QUOTIENT, ZERO
 from domain.prices.graduated import Graduated
+from domain.prices.package import Package
 from domain.prices.per_unit import PerUnit
 from domain.prices.priced import PriceInvalid
 from domain.prices.volume import Volume
 
-Price: TypeAlias = PerUnit | Graduated | Volume
+Price: TypeAlias = PerUnit | Graduated | Volume | Package
 
 #: A new model is added to the union above and here; master data and database need no change.
-MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated, Volume)}
+MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated, Volume, Package)}
 
 
 def parse_price(terms: Mapping[str, Json]) -> Price:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from domain.canonical import Json
 from domain.money import Currency
 from domain.prices.graduated import Graduated
+from domain.prices.package import Package
 from domain.prices.per_unit import PerUnit
 from domain.prices.price import Price
 from domain.prices.tiers import Tier
@@ -54,8 +55,17 @@ def graduated_prices(draw: st.DrawFn) -> Graduated:
     return Graduated(tiers, draw(st.sampled_from(["none", "first_tier_flat"])))
 
 
+def package_prices() -> st.SearchStrategy[Package]:
+    amounts = decimals(highest="10000", places=4)
+    free = st.one_of(st.just(Decimal(0)), decimals(highest="1000", places=2))
+    return st.builds(
+        Package, package_size=decimals(lowest="0.01", highest="5000", places=2), package_amount=amounts, free_units=free
+    )
+
+
 def prices() -> st.SearchStrategy[Price]:
-    return st.one_of(per_unit_prices(), graduated_prices())
+    """Those under which more units never cost less."""
+    return st.one_of(per_unit_prices(), graduated_prices(), package_prices())
 
 
 def instants(first_year: int = 1980, last_year: int = 2040) -> st.SearchStrategy[datetime]:

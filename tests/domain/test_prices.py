@@ -135,6 +135,17 @@ def test_by_volume_steps_sum_nothing_costs_as_much_and_what_is_printed_is_read(g
     assert parse_price(json.loads(json.dumps(price_json(price)))) == price
 
 
+def test_a_started_package_is_charged_whole_after_the_free_units():
+    terms = {"model": "package", "package_size": "10", "package_amount": "3", "free_units": "5"}
+    price = parse_price(terms)
+    free = parse_price({**terms, "negative_quantity": "zero"})
+
+    assert [price.amount_for(Decimal(units)).amount for units in ("0", "5", "5.01", "15", "15.5")] == [0, 0, 3, 3, 6]
+    assert free.amount_for(Decimal(-1)).amount == 0
+    with pytest.raises(QuantityNegative):
+        price.amount_for(Decimal(-1))
+
+
 @pytest.mark.parametrize(
     ("terms", "field"),
     [
@@ -148,6 +159,10 @@ def test_by_volume_steps_sum_nothing_costs_as_much_and_what_is_printed_is_read(g
         ({"model": "per_unit", "unit_amount": "-1"}, "unit_amount"),
         ({"model": "per_unit", "unit_amount": "1", "unit_price": "2"}, "unit_price"),
         ({"model": "per_unit", "unit_amount": "1", "negative_quantity": "ignore"}, "negative_quantity"),
+        ({"model": "package", "package_amount": "1"}, "package_size"),
+        ({"model": "package", "package_size": "0", "package_amount": "1"}, "package_size"),
+        ({"model": "package", "package_size": "5", "package_amount": "-1"}, "package_amount"),
+        ({"model": "package", "package_size": "5", "package_amount": "1", "free_units": "-1"}, "free_units"),
         ({"model": "graduated"}, "tiers"),
         ({"model": "graduated", "tiers": "free"}, "tiers"),
         ({"model": "graduated", "tiers": []}, "tiers"),

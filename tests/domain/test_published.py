@@ -66,6 +66,22 @@ def volume(record: Figures) -> Figures:
     return {"amount": amount, "effective_unit_amount": effective_unit_amount(amount, quantity)}
 
 
+def package(record: Figures) -> Figures:
+    params, quantity = record["params"], Decimal(record["input"]["quantity"])
+    assert params["rounding"] == "ceil"
+    sizes = {"package_size": params["package_size"], "package_amount": params["unit_amount"]}
+    priced = parse_price({"model": "package", **sizes, "free_units": params["free_units"]}).amount_for(quantity)
+    step = priced.steps[-1]
+    over_paid = params.get("effective_unit_over") == "paid_units"
+    units = Decimal(step.fact("quantity") or 0) if over_paid else quantity
+    effective = effective_unit_amount(priced.amount, units)
+    return {
+        "amount": priced.amount,
+        "packages": Decimal(step.fact("packages") or 0),
+        "effective_unit_amount": effective,
+    }
+
+
 def time_ratio(record: Figures) -> Figures:
     params, given = record["params"], record["input"]
     amount = Money.of(params["amount"], record["currency"])
@@ -216,6 +232,7 @@ CALCULATIONS: dict[str, Callable[[Figures], Figures]] = {
     "per_unit": per_unit,
     "graduated": graduated,
     "volume": volume,
+    "package": package,
     "time_ratio": time_ratio,
     "local_days_between": local_days_between,
     "anchored_sequence": anchored_sequence,

@@ -1,0 +1,78 @@
+"""Package: units are sold by the package, and a started package is charged whole."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import ClassVar, Final, Literal, cast
+
+from domain.canonical import Json, decimal_text
+from domain.definitions import Definition
+from domain.money import EXACT, ZERO
+from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
+
+NegativeQuantity = Literal["refuse", "zero"]
+_NEGATIVE: Final = ("refuse", "zero")
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """`package_amount` for each started package of `package_size` units; `free_units` come off first."""
+
+    model: ClassVar[Literal["package"]] = "package"
+    package_size: Decimal
+    package_amount: Decimal
+    free_units: Decimal = ZERO
+    negative_quantity: NegativeQuantity = "refuse"
+
+    def __post_init__(self) -> None:
+        if self.package_size <= 0:
+            raise PriceInvalid("is not above zero", field="package_size", fix="give the units of one package")
+        for name, number in (("package_amount", self.package_amount), ("free_units", self.free_units)):
+            if number < 0:
+                raise PriceInvalid("is below zero", field=name, fix="give zero or more")
+
+    @classmethod
+    def parse(cls, terms: Definition) -> "Package":
+        """The price of those terms. Raises `PriceInvalid`."""
+        terms.only("model", "package_size", "package_amount", "free_units", "negative_quantity")
+        free = terms.optional_decimal("free_units")
+        negative = terms.choice("negative_quantity", _NEGATIVE, default="refuse")
+        return cls(
+            terms.decimal("package_size"),
+            terms.decimal("package_amount"),
+            ZERO if free is None else free,
+            cast("NegativeQuantity", negative),
+        )
+
+    def to_json(self) -> dict[str, Json]:
+        """The terms, without the model."""
+        return {
+            "package_size": decimal_text(self.package_size),
+            "package_amount": decimal_text(self.package_amount),
+            "free_units": decimal_text(self.free_units),
+            "negative_quantity": self.negative_quantity,
+        }
+
+    def amount_for(self, quantity: Decimal) -> Priced:
+        """The exact amount. Raises `QuantityNegative` unless the price says what that means."""
+        if quantity < 0 and self.negative_quantity == "refuse":
+            raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
+        if quantity < 0:
+            return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))
+        free = min(quantity, self.free_units)
+        paid = EXACT.subtract(quantity, free)
+        packages = self._started(paid)
+        step = TraceStep.of(
+            "package",
+            EXACT.multiply(packages, self.package_amount),
+            quantity=paid,
+            packages=packages,
+            package_size=self.package_size,
+            package_amount=self.package_amount,
+        )
+        return Priced.of(TraceStep.of("free_units", ZERO, quantity=free), step) if free else Priced.of(step)
+
+    def _started(self, units: Decimal) -> Decimal:
+        """How many packages hold the units: counted by whole division, which is exact where a quotient may not be."""
+        whole = EXACT.divide_int(units, self.package_size)
+        rest = EXACT.subtract(units, EXACT.multiply(whole, self.package_size))
+        return EXACT.add(whole, Decimal(1)) if rest else whole
