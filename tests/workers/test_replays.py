@@ -1,5 +1,8 @@
 """Replays go on in portions, beside live work, and end as they should whatever happens to them on the way."""
 
+import threading
+from time import monotonic
+
 import pytest
 from line_bench import batch, event
 from replay_bench import (
@@ -15,6 +18,7 @@ from replay_bench import (
     start,
     wanted,
 )
+from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from domain.replays import ReplayOutOfOrder
@@ -72,6 +76,32 @@ def test_of_two_refused_versions_of_an_event_the_one_that_came_first_is_accepted
     assert month.bound.rows("select data ->> 'distance', count(*) from usage_events group by 1") == [("100", 10)]
     conflicts = "select count(*) from exceptions where state = 'open' and code = 'conflicting_duplicate'"
     assert month.bound.one(conflicts) == 10
+
+
+def test_whoever_holds_exceptions_in_order_of_their_ids_meets_no_release_halfway(month):
+    fresh(month)
+    for distance in (100, 999):
+        versions = (event(f"e{n}", source=UNKNOWN_SOURCE, data={"distance": distance}) for n in range(10))
+        month.receive(batch(*versions))
+    month.work("validate", "notify")
+    start(plan(wanted(code="source_unknown")))
+    first, *others = open_ids(month)
+    released = threading.Thread(target=replaying.tick)
+    hold = text("select id from exceptions where id = any(cast(:ids as bigint[])) order by id for no key update")
+    blocked = """select count(*) from pg_stat_activity
+      where datname = current_database() and cardinality(pg_blocking_pids(pid)) > 0"""
+
+    with engine().begin() as conn:
+        conn.execute(hold, {"ids": [first]})
+        released.start()
+        deadline = monotonic() + 20
+        while month.bound.one(blocked) < 1:
+            assert monotonic() < deadline
+        held = conn.execute(hold, {"ids": others}).scalars().all()
+    released.join(20)
+
+    assert held == others
+    assert month.bound.one("select count(*) from replay_items where state = 'sent'") == 20
 
 
 def test_a_portion_is_released_only_when_the_one_before_it_is_through(trouble, portions):

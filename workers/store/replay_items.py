@@ -44,12 +44,15 @@ class _Row:
         self.state, self.outcome = "skipped", why
 
 
-#: In order of arrival, whatever the order of the refusals: of two versions of one event the earlier must win again.
+#: The portion is chosen in order of arrival, and locked in that of the ids, as whoever else holds exceptions does.
 _TAKE = text("""
+with picked as materialized (
+  select i.exception_id from replay_items i join exceptions x on x.id = i.exception_id
+  where i.replay_id = :id and i.state = 'waiting' order by x.receipt_id, x.position, x.id limit :rows)
 select i.exception_id, i.sort, x.state, x.work_id, x.receipt_id, x.position, x.event_no, x.metric_id
 from replay_items i join exceptions x on x.id = i.exception_id
-where i.replay_id = :id and i.state = 'waiting' order by x.receipt_id, x.position, i.exception_id limit :rows
-for no key update
+where i.replay_id = :id and i.state = 'waiting' and i.exception_id in (select exception_id from picked)
+order by i.exception_id for no key update
 """)
 _WRITE = text("""
 update replay_items i set state = t.state, portion = :portion, work_id = t.work_id, receipt_id = t.receipt_id,
@@ -67,7 +70,7 @@ def release(conn: Connection, replay: Replay, *, rows: int = PORTION) -> list[Hi
     What was closed meanwhile is skipped. Work rows and events close their exceptions as replayed, and open them again
     if they are refused again; usage closes its own when it is decided.
     """
-    taken = [_Row(*row) for row in conn.execute(_TAKE, {"id": replay.id, "rows": rows})]
+    taken = sorted((_Row(*row) for row in conn.execute(_TAKE, {"id": replay.id, "rows": rows})), key=_arrival)
     if not taken:
         return []
     portion: int = conn.execute(
@@ -89,6 +92,11 @@ def release(conn: Connection, replay: Replay, *, rows: int = PORTION) -> list[Hi
     values = {name: [getattr(row, field) for row in taken] for name, field in columns.items()}
     conn.execute(_WRITE, {**values, "id": replay.id, "portion": portion})
     return hints
+
+
+def _arrival(row: _Row) -> tuple[int, int]:
+    """Of two versions of one event the earlier must win again; what never was in a receipt has no order."""
+    return row.origin_receipt or 0, row.origin_position or 0
 
 
 def _wake(conn: Connection, rows: Sequence[_Row]) -> list[Hintable]:
