@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from domain.errors import Rejection
 from domain.money import EXACT, QUOTIENT, ZERO, Currency, Money
-from domain.prices import Price
+from domain.prices import Price, moved_by
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class Loss:
 
 
 def estimated_loss(missing: int, reported: Reported, windows: Sequence[Window]) -> Loss:
-    """What `missing` more events like those reported would add to what the windows cost.
+    """What `missing` more events like those reported would move what the windows cost.
 
     Of each metric an event feeds the windows in proportion to the events they hold; each is priced at the margin, as
     units that come last. A window without a price, or whose price refuses the quantity, adds nothing; if that is so of
@@ -75,8 +75,6 @@ def _marginal(window: Window, missing: int, reported: Reported, events: int) -> 
     of_all = EXACT.multiply(Decimal(missing * usages), window.quantity)
     more = QUOTIENT.divide(of_all, Decimal(reported.accepted * events))
     try:
-        before = window.price.amount_for(window.quantity).amount
-        after = window.price.amount_for(EXACT.add(window.quantity, more)).amount
+        return moved_by(window.price, more, held=window.quantity)
     except Rejection:
         return None
-    return EXACT.subtract(after, before)

@@ -1,6 +1,6 @@
 """Prices: one file per model. A price turns the quantity of one metric and period into an unrounded amount."""
 
-from domain.prices.price import Price, effective_unit_amount, parse_price, price_json
+from domain.prices.price import Price, effective_unit_amount, moved_by, parse_price, price_json
 from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "QuantityNegative",
     "TraceStep",
     "effective_unit_amount",
+    "moved_by",
     "parse_price",
     "price_json",
 ]

@@ -5,10 +5,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from domain.definitions import Definition
 from domain.money import EXACT, ZERO
 from domain.prices.priced import Priced, TraceStep
-from domain.prices.tiers import Ladder, parse_ladder
+from domain.prices.tiers import Ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,11 +15,6 @@ class Graduated(Ladder):
     """A ladder of which each tier prices the units in it; its flat amount is due once it is entered."""
 
     model: ClassVar[Literal["graduated"]] = "graduated"
-
-    @classmethod
-    def parse(cls, terms: Definition) -> "Graduated":
-        """The price of those terms. Raises `PriceInvalid`."""
-        return cls(*parse_ladder(terms))
 
     def amount_for(self, quantity: Decimal) -> Priced:
         """The exact amount. Raises `QuantityNegative` unless the price says what that means."""

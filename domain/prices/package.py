@@ -2,15 +2,12 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import ClassVar, Final, Literal, cast
+from typing import ClassVar, Literal, cast
 
 from domain.canonical import Json, decimal_text
 from domain.definitions import Definition
 from domain.money import EXACT, ZERO
-from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
-
-NegativeQuantity = Literal["refuse", "zero"]
-_NEGATIVE: Final = ("refuse", "zero")
+from domain.prices.priced import NEGATIVE, NegativeQuantity, Priced, PriceInvalid, TraceStep, below_zero
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +32,7 @@ class Package:
         """The price of those terms. Raises `PriceInvalid`."""
         terms.only("model", "package_size", "package_amount", "free_units", "negative_quantity")
         free = terms.optional_decimal("free_units")
-        negative = terms.choice("negative_quantity", _NEGATIVE, default="refuse")
+        negative = terms.choice("negative_quantity", NEGATIVE, default="refuse")
         return cls(
             terms.decimal("package_size"),
             terms.decimal("package_amount"),
@@ -54,10 +51,8 @@ class Package:
 
     def amount_for(self, quantity: Decimal) -> Priced:
         """The exact amount. Raises `QuantityNegative` unless the price says what that means."""
-        if quantity < 0 and self.negative_quantity == "refuse":
-            raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
         if quantity < 0:
-            return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))
+            return below_zero(quantity, is_refused=self.negative_quantity == "refuse")
         free = min(quantity, self.free_units)
         paid = EXACT.subtract(quantity, free)
         packages = self._started(paid)

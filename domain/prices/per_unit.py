@@ -6,8 +6,8 @@ from typing import ClassVar, Final, Literal, cast
 
 from domain.canonical import Json, decimal_text
 from domain.definitions import Definition
-from domain.money import EXACT, ZERO
-from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
+from domain.money import EXACT
+from domain.prices.priced import Priced, PriceInvalid, TraceStep, below_zero
 
 NegativeQuantity = Literal["refuse", "zero", "credit"]
 _NEGATIVE: Final = ("refuse", "zero", "credit")
@@ -38,9 +38,7 @@ class PerUnit:
 
     def amount_for(self, quantity: Decimal) -> Priced:
         """The exact amount. Raises `QuantityNegative` unless the price says what that means."""
-        if quantity < 0 and self.negative_quantity == "refuse":
-            raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
-        if quantity < 0 and self.negative_quantity == "zero":
-            return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))
+        if quantity < 0 and self.negative_quantity != "credit":
+            return below_zero(quantity, is_refused=self.negative_quantity == "refuse")
         amount = EXACT.multiply(quantity, self.unit_amount)
         return Priced.of(TraceStep.of("per_unit", amount, quantity=quantity, unit_amount=self.unit_amount))

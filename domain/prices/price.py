@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 
 from domain.canonical import Json
 from domain.definitions import Definition
-from domain.money import QUOTIENT, ZERO
+from domain.money import EXACT, QUOTIENT, ZERO
 from domain.prices.graduated import Graduated
 from domain.prices.package import Package
 from domain.prices.per_unit import PerUnit
@@ -31,6 +31,16 @@ def parse_price(terms: Mapping[str, Json]) -> Price:
 def price_json(price: Price) -> dict[str, Json]:
     """The terms that `parse_price` reads back as an equal price."""
     return {"model": price.model, **price.to_json()}
+
+
+def moved_by(price: Price, units: Decimal, *, held: Decimal) -> Decimal:
+    """By how much `units` more than those held move the amount, either way: as the units that come last.
+
+    More units may cost less, as by volume. That is money at risk too, and must not make up for what others come to.
+    Raises `QuantityNegative`.
+    """
+    after = price.amount_for(EXACT.add(held, units)).amount
+    return EXACT.abs(EXACT.subtract(after, price.amount_for(held).amount))
 
 
 def effective_unit_amount(amount: Decimal, units: Decimal) -> Decimal:

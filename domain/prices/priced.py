@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final, Literal
 
 from domain.canonical import Json, decimal_text
 from domain.definitions import DefinitionInvalid
 from domain.errors import Rejection
 from domain.money import EXACT, ZERO
+
+#: What a quantity below zero means to a price that gives no credit for it.
+NegativeQuantity = Literal["refuse", "zero"]
+NEGATIVE: Final = ("refuse", "zero")
 
 
 class PriceInvalid(DefinitionInvalid):
@@ -68,3 +73,10 @@ class Priced:
         for step in steps:
             amount = EXACT.add(amount, step.amount)
         return cls(amount, steps)
+
+
+def below_zero(quantity: Decimal, *, is_refused: bool) -> Priced:
+    """What a quantity below zero costs: nothing. Raises `QuantityNegative` if it is refused."""
+    if is_refused:
+        raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
+    return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))

@@ -2,17 +2,15 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, cast
+from typing import Final, Literal, Self, cast
 
 from domain.canonical import Json, decimal_text
 from domain.definitions import ENTRIES_MAX, Definition
 from domain.money import ZERO
-from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
+from domain.prices.priced import NEGATIVE, NegativeQuantity, Priced, PriceInvalid, TraceStep, below_zero
 
 ZeroUsage = Literal["none", "first_tier_flat"]
 _ZERO_USAGE: Final = ("none", "first_tier_flat")
-NegativeQuantity = Literal["refuse", "zero"]
-_NEGATIVE: Final = ("refuse", "zero")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,18 @@ class Ladder:
         for place, tier in enumerate(self.tiers):
             below = _checked(tier, place=place, below=below, is_last=place == len(self.tiers) - 1)
 
+    @classmethod
+    def parse(cls, terms: Definition) -> Self:
+        """The price of those terms. Raises `PriceInvalid`."""
+        terms.only("model", "tiers", "zero_usage", "negative_quantity")
+        tiers = tuple(_parse_tier(tier) for tier in terms.objects("tiers"))
+        if "zero_usage" not in terms.entries and tiers and tiers[0].flat_amount:
+            fix = "say first_tier_flat if the flat amount is due without usage, none if it is not"
+            raise terms.refuse("zero_usage", "is missing, and the first tier has a flat amount", fix=fix)
+        zero_usage = terms.choice("zero_usage", _ZERO_USAGE, default="none")
+        negative = terms.choice("negative_quantity", NEGATIVE, default="refuse")
+        return cls(tiers, cast("ZeroUsage", zero_usage), cast("NegativeQuantity", negative))
+
     def to_json(self) -> dict[str, Json]:
         """The terms, without the model."""
         tiers = [
@@ -60,28 +70,14 @@ class Ladder:
 
     def amount_for_none(self, quantity: Decimal) -> Priced | None:
         """What a quantity of zero or less costs; None for more. Raises `QuantityNegative`."""
-        if quantity < 0 and self.negative_quantity == "refuse":
-            raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
         if quantity < 0:
-            return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))
+            return below_zero(quantity, is_refused=self.negative_quantity == "refuse")
         if quantity:
             return None
         flat = self.tiers[0].flat_amount
         if self.zero_usage == "first_tier_flat" and flat:
             return Priced.of(TraceStep.of("tier_flat", flat, tier="1", quantity=ZERO))
         return Priced.of(TraceStep.of("no_usage", ZERO, quantity=ZERO))
-
-
-def parse_ladder(terms: Definition) -> tuple[tuple[Tier, ...], ZeroUsage, NegativeQuantity]:
-    """The fields of a ladder. Raises `PriceInvalid`."""
-    terms.only("model", "tiers", "zero_usage", "negative_quantity")
-    tiers = tuple(_parse_tier(tier) for tier in terms.objects("tiers"))
-    if "zero_usage" not in terms.entries and tiers and tiers[0].flat_amount:
-        fix = "say first_tier_flat if the flat amount is due without usage, none if it is not"
-        raise terms.refuse("zero_usage", "is missing, and the first tier has a flat amount", fix=fix)
-    zero_usage = terms.choice("zero_usage", _ZERO_USAGE, default="none")
-    negative = terms.choice("negative_quantity", _NEGATIVE, default="refuse")
-    return tiers, cast("ZeroUsage", zero_usage), cast("NegativeQuantity", negative)
 
 
 def _parse_tier(tier: Definition) -> Tier:

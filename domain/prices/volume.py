@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Literal
 
-from domain.definitions import Definition
 from domain.money import EXACT
 from domain.prices.priced import Priced, TraceStep
-from domain.prices.tiers import Ladder, parse_ladder
+from domain.prices.tiers import Ladder
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,11 +17,6 @@ class Volume(Ladder):
     """A ladder of which one tier holds: that of the whole quantity, with its flat amount and no other."""
 
     model: ClassVar[Literal["volume"]] = "volume"
-
-    @classmethod
-    def parse(cls, terms: Definition) -> "Volume":
-        """The price of those terms. Raises `PriceInvalid`."""
-        return cls(*parse_ladder(terms))
 
     def amount_for(self, quantity: Decimal) -> Priced:
         """The exact amount. Raises `QuantityNegative` unless the price says what that means."""

@@ -40,6 +40,17 @@ def test_missing_events_are_worth_what_comes_last_in_a_graduated_price():
     assert loss.money == {"USD": Decimal("230.00")}
 
 
+def test_what_one_account_would_pay_less_makes_up_for_nothing_that_another_would_pay():
+    # 900 units cost 1,800 and 1,080 would cost 1,080; 100 units at 1.50 would become 120
+    cheaper = parse_price({"model": "volume", "tiers": [{"up_to": "1000", "unit_amount": "2"},
+                                                        {"up_to": None, "unit_amount": "1"}]})  # fmt: skip
+    windows = [window(price=cheaper, quantity=Decimal(900), events=900), window(quantity=Decimal(100), events=100)]
+
+    loss = estimated_loss(200, Reported(1000, {CALLS: 1000}), windows)
+
+    assert loss.money == {"USD": Decimal("750.00")}
+
+
 def test_a_sum_goes_by_what_an_event_holds_on_average():
     # 10 of 20 events carry minutes, 45.5 in all: 6 more events bring 13.65 minutes
     windows = [window(metric_id=MINUTES, quantity=Decimal("45.5"), events=10)]

@@ -11,6 +11,7 @@ from domain.prices import (
     QuantityNegative,
     TraceStep,
     effective_unit_amount,
+    moved_by,
     parse_price,
     price_json,
 )
@@ -125,14 +126,27 @@ def test_by_volume_one_tier_prices_all_units_so_more_may_cost_less():
 
 
 @given(graduated_prices(), quantities())
-def test_by_volume_steps_sum_nothing_costs_as_much_and_what_is_printed_is_read(graduated, quantity):
+def test_by_volume_the_steps_sum_and_no_usage_costs_what_it_does_in_a_graduated_ladder(graduated, quantity):
     price = Volume(graduated.tiers, graduated.zero_usage)
 
     priced = price.amount_for(quantity)
 
     assert sum((step.amount for step in priced.steps), Decimal(0)) == priced.amount
     assert price.amount_for(Decimal(0)) == graduated.amount_for(Decimal(0))
+
+
+@given(graduated_prices())
+def test_a_volume_price_is_read_as_it_is_printed(graduated):
+    price = Volume(graduated.tiers, graduated.zero_usage)
+
     assert parse_price(json.loads(json.dumps(price_json(price)))) == price
+
+
+def test_units_that_make_all_others_cheaper_move_the_amount_all_the_same():
+    by_volume = parse_price({"model": "volume", "tiers": [to("1000", "2"), OPEN]})
+
+    assert moved_by(by_volume, Decimal(100), held=Decimal(950)) == 850  # 1,900 become 1,050
+    assert moved_by(by_volume, Decimal(50), held=Decimal(950)) == 100
 
 
 def test_a_started_package_is_charged_whole_after_the_free_units():

@@ -70,6 +70,19 @@ def test_usage_in_exception_counts_as_the_units_that_come_last_in_its_window(mon
     ]  # fmt: skip
 
 
+def test_usage_that_makes_all_other_usage_cheaper_is_at_risk_by_what_it_moves(month):
+    missing(month)
+    month.bound.run(
+        """update prices set terms = '{"model": "volume", "tiers": [{"up_to": "1000", "unit_amount": "2"},
+        {"up_to": null, "unit_amount": "1"}]}'"""
+    )
+    month.use(("a", "UA", "N1", 900))
+    month.use(("x1", "UA", None, 200), ("x2", "UA", None, 300))
+
+    # 900 miles cost 1,800 and 1,400 cost 1,400: 400 less, spread 200 : 300
+    assert [money for _, money, _ in worths(month.bound, "distance")] == [160, 240]
+
+
 def test_an_aircraft_that_its_window_holds_already_adds_nothing(month):
     month.bound.run("update metrics set requires = '{distance}' where name = 'aircraft'")
     month.use(("a", "UA", "N1", 900))

@@ -11,8 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, text
 
 from domain.errors import Rejection
-from domain.money import EXACT
-from domain.prices import parse_price
+from domain.prices import moved_by, parse_price
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
 
 #: Exceptions that are priced in one transaction, and causes that they are of: all of a cause is read for each portion.
@@ -168,14 +167,11 @@ def settle(engine: Engine) -> None:
 
 
 def _amount(terms: Mapping[str, Any] | None, so_far: Decimal | int, units: Decimal) -> Decimal | None:
-    """What the units add to the price of what is there; None without a price, or where it refuses the quantity."""
+    """By how much the units move the price of what is there; None without a price, or where it refuses the quantity."""
     if terms is None:
         return None
-    before = Decimal(so_far)
     try:
-        price = parse_price(terms)
-        after = price.amount_for(EXACT.add(before, Decimal(units)))
-        return EXACT.subtract(after.amount, price.amount_for(before).amount)
+        return moved_by(parse_price(terms), Decimal(units), held=Decimal(so_far))
     except Rejection:
         return None
 
