@@ -161,6 +161,31 @@ def test_a_run_that_is_killed_is_finished_by_the_next_to_the_same_cent(home, bil
     assert json.loads(out)["legal_entities"] == billed[1]["legal_entities"]
 
 
+DIES_BEFORE = """
+import os, signal, sys
+from workers.cli import billing
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(billing, sys.argv.pop(1), die)
+from workers.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("act", ["to_press", "to_override", "to_approve"])
+def test_a_run_that_dies_before_any_act_of_a_person_is_finished_by_the_next(home, billed, act):
+    script = [sys.executable, "-c", DIES_BEFORE, act, "demo"]
+    died = subprocess.run(
+        script, env=home.environment, cwd=home.folder, capture_output=True, timeout=RUN_S_MAX, check=False
+    )
+    assert died.returncode == -signal.SIGKILL, died.stderr
+
+    code, out, err = home.run("demo", "--json")
+
+    assert code == 0, err
+    assert json.loads(out)["legal_entities"] == billed[1]["legal_entities"]
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_leaves_nothing_running(home, number):
     stopped = home.start("demo")
