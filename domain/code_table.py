@@ -171,6 +171,9 @@ price_invalid high
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.
+not_measured high
+    The price needs more of the usage than its metric keeps.
+    Price a metric whose aggregation keeps it, or change the price.
 currency_unknown medium
     The code is no currency of ISO 4217.
     Use a code such as EUR.

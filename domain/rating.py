@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from domain.errors import Rejection
 from domain.money import Currency, Money
-from domain.prices import Price, TraceStep
+from domain.prices import Measured, Price, TraceStep
 
 
 class AmountNotRounded(Rejection):
@@ -31,10 +31,11 @@ class RatedLine:
     steps: tuple[TraceStep, ...]
 
 
-def rate(quantity: Decimal, price: Price, *, currency: Currency) -> RatedUsage:
-    """The amount for the whole quantity of a period under its price. Raises `QuantityNegative`."""
-    priced = price.amount_for(quantity)
-    return RatedUsage(quantity, Money(priced.amount, currency), priced.steps)
+def rate(usage: Measured | Decimal, price: Price, *, currency: Currency) -> RatedUsage:
+    """The amount for the whole usage of a period under its price. Raises `QuantityNegative`, `NotMeasured`."""
+    measured = Measured(usage) if isinstance(usage, Decimal) else usage
+    priced = price.price(measured)
+    return RatedUsage(measured.quantity, Money(priced.amount, currency), priced.steps)
 
 
 def correction(new_total: Money, *, billed: Money) -> Money:

@@ -7,11 +7,12 @@ from typing import ClassVar, Literal, cast
 from domain.canonical import Json, decimal_text
 from domain.definitions import Definition
 from domain.money import EXACT, ZERO
+from domain.prices.measured import OfQuantity
 from domain.prices.priced import NEGATIVE, NegativeQuantity, Priced, PriceInvalid, TraceStep, below_zero
 
 
 @dataclass(frozen=True, slots=True)
-class Package:
+class Package(OfQuantity):
     """`package_amount` for each started package of `package_size` units; `free_units` come off first."""
 
     model: ClassVar[Literal["package"]] = "package"

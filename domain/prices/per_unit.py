@@ -7,6 +7,7 @@ from typing import ClassVar, Final, Literal, cast
 from domain.canonical import Json, decimal_text
 from domain.definitions import Definition
 from domain.money import EXACT
+from domain.prices.measured import OfQuantity
 from domain.prices.priced import Priced, PriceInvalid, TraceStep, below_zero
 
 NegativeQuantity = Literal["refuse", "zero", "credit"]
@@ -14,7 +15,7 @@ _NEGATIVE: Final = ("refuse", "zero", "credit")
 
 
 @dataclass(frozen=True, slots=True)
-class PerUnit:
+class PerUnit(OfQuantity):
     """`unit_amount` a unit; a quantity below zero is refused, costs nothing, or is a credit at the same rate."""
 
     model: ClassVar[Literal["per_unit"]] = "per_unit"

@@ -7,6 +7,7 @@ from typing import Final, Literal, Self, cast
 from domain.canonical import Json, decimal_text
 from domain.definitions import ENTRIES_MAX, Definition
 from domain.money import ZERO
+from domain.prices.measured import OfQuantity
 from domain.prices.priced import NEGATIVE, NegativeQuantity, Priced, PriceInvalid, TraceStep, below_zero
 
 ZeroUsage = Literal["none", "first_tier_flat"]
@@ -26,7 +27,7 @@ class Tier:
 
 
 @dataclass(frozen=True, slots=True)
-class Ladder:
+class Ladder(OfQuantity):
     """Tiers in ascending order, the last one open.
 
     `zero_usage` says whether the first tier's flat amount is due when nothing was used, `negative_quantity` whether a

@@ -1,0 +1,51 @@
+"""What a price is applied to: the quantity of a metric in a period, and what else of it some models need."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from domain.canonical import Json
+from domain.errors import Rejection
+
+if TYPE_CHECKING:
+    from domain.prices.priced import Priced
+
+
+class NotMeasured(Rejection):
+    """The price needs more of the usage than its metric keeps."""
+
+    code = "not_measured"
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The quantity of one metric, period and set of dimensions, as a price sees it.
+
+    `events` are the quantities of the single events in the order of their times, kept by the aggregation `each`;
+    `amount` is the money that the events themselves came with (`charged`); `peaks` are the greatest values by name
+    (`peaks`); `buckets` are the quantities of the metric's time buckets in their order. None means that the metric does
+    not keep it. `dimensions` are the values that this usage is kept apart by.
+    """
+
+    quantity: Decimal
+    events: tuple[Decimal, ...] | None = None
+    amount: Decimal | None = None
+    peaks: Mapping[str, Decimal] | None = None
+    buckets: tuple[Decimal, ...] | None = None
+    dimensions: Mapping[str, Json] | None = None
+
+
+class OfQuantity(ABC):
+    """A price model that needs the quantity and nothing else."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def amount_for(self, quantity: Decimal) -> "Priced":
+        """The exact amount of a quantity."""
+
+    def price(self, measured: Measured) -> "Priced":
+        """The exact amount of what was measured."""
+        return self.amount_for(measured.quantity)

@@ -1,0 +1,5 @@
+"""Published discounts, coupons, commitments and credits."""
+
+from case_figures import Calculations
+
+CALCULATIONS: Calculations = {}

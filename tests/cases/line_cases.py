@@ -1,0 +1,5 @@
+"""Published lines of periods that are billed in parts."""
+
+from case_figures import Calculations
+
+CALCULATIONS: Calculations = {}
