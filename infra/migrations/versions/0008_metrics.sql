@@ -1,0 +1,1 @@
+-- Metrics: all aggregations, filters, buckets and what they carry over.

@@ -1,0 +1,1 @@
+-- Accounts in every system, products, who may write what.

@@ -1,0 +1,1 @@
+-- What a subscription may use, and what was told of it.

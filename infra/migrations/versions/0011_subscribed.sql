@@ -1,0 +1,1 @@
+-- Charges without usage: fees, seats, credits.

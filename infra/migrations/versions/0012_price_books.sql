@@ -1,0 +1,1 @@
+-- Price books: what was published, when and by whom.
