@@ -111,6 +111,15 @@ class Definition:
             raise self.refuse(name, "is not a list of single values", fix='give a list such as ["JFK", "LGA"]')
         return tuple(values)
 
+    def optional_object(self, name: str) -> "Definition | None":
+        """The definition under a name, or None if it is not given or null."""
+        value = self.entries.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.refuse(name, "is not an object", fix="give an object of fields")
+        return Definition(value, self.refusal, self.field(name))
+
     def objects(self, name: str) -> "Iterator[Definition]":
         """The definitions in a list, each with its place in its path."""
         for place, value in enumerate(self._list(name)):

@@ -26,7 +26,8 @@ class Measured:
     `events` are the quantities of the single events in the order of their times, kept by the aggregation `each`;
     `amount` is the money that the events themselves came with (`charged`); `peaks` are the greatest values by name
     (`peaks`); `buckets` are the quantities of the metric's time buckets in their order. None means that the metric does
-    not keep it. `dimensions` are the values that this usage is kept apart by.
+    not keep it. `dimensions` are the values that this usage is kept apart by. `service_days` are the days of the period
+    that the price is in force for and all of its days; None means all of them.
     """
 
     quantity: Decimal
@@ -35,6 +36,7 @@ class Measured:
     peaks: Mapping[str, Decimal] | None = None
     buckets: tuple[Decimal, ...] | None = None
     dimensions: Mapping[str, Json] | None = None
+    service_days: tuple[int, int] | None = None
 
 
 class OfQuantity(ABC):

@@ -7,25 +7,31 @@ from typing import Final, TypeAlias
 from domain.canonical import Json
 from domain.definitions import Definition
 from domain.money import EXACT, QUOTIENT, ZERO
+from domain.prices.adjusted import Adjusted
+from domain.prices.adjustments import parse_adjustments
 from domain.prices.graduated import Graduated
 from domain.prices.package import Package
 from domain.prices.per_unit import PerUnit
 from domain.prices.priced import PriceInvalid
 from domain.prices.volume import Volume
 
-Price: TypeAlias = PerUnit | Graduated | Volume | Package
+Plain: TypeAlias = PerUnit | Graduated | Volume | Package
+#: A price as it is, or with what a contract changes about it.
+Price: TypeAlias = Plain | Adjusted[Plain]
 
 #: A new model is added to the union above and here; master data and database need no change.
-MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated, Volume, Package)}
+MODELS: Final[Mapping[str, type[Plain]]] = {model.model: model for model in (PerUnit, Graduated, Volume, Package)}
 
 
 def parse_price(terms: Mapping[str, Json]) -> Price:
-    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25"}`.
+    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25", "adjustments": {"percentage": "10"}}`.
 
     Raises `PriceInvalid`, which names the field and the fix.
     """
-    definition = Definition(terms, PriceInvalid)
-    return MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    adjustments = parse_adjustments(terms)
+    definition = Definition({name: terms[name] for name in terms if name != "adjustments"}, PriceInvalid)
+    plain = MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    return plain if adjustments is None else Adjusted(plain, adjustments)
 
 
 def price_json(price: Price) -> dict[str, Json]:
