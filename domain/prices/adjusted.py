@@ -7,7 +7,7 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from domain.canonical import Json
-from domain.commitments import WindowedCommitment, below_minimum, over_maximum, prorated_minimum
+from domain.commitments import WindowedCommitment, below_minimum, over_maximum
 from domain.money import EXACT, ZERO
 from domain.prices.adjustments import Adjustments, free_in
 from domain.prices.measured import Measured, OfQuantity
@@ -101,16 +101,16 @@ class Adjusted(Generic[M_co]):
         return TraceStep.of("maximum", -above, maximum=maximum, of=amount) if above else None
 
     def _minimum(self, measured: Measured, amount: Decimal) -> TraceStep | None:
-        minimum = self.adjustments.minimum
-        if minimum is None:
+        if self.adjustments.minimum is None:
             return None
-        part, whole = (1, 1) if measured.service_days is None or not minimum.is_prorated else measured.service_days
-        due = prorated_minimum(minimum.amount, part=part, whole=whole)
+        due = self.adjustments.minimum_for(measured.service_days)
         lacking = below_minimum(amount, due)
         if not lacking:
             return None
-        days = {} if part == whole else {"days": f"{part} of {whole}"}
-        return TraceStep.of("minimum", lacking, minimum=due, of=amount, **days)
+        facts: dict[str, Decimal | str] = {"minimum": due, "of": amount}
+        if measured.service_days is not None and self.adjustments.minimum.is_prorated:
+            facts["days"] = "{} of {}".format(*measured.service_days)
+        return TraceStep.of("minimum", lacking, **facts)
 
 
 def _commitment(windowed: WindowedCommitment, cost: Decimal) -> Iterator[TraceStep]:

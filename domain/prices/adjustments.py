@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Final, Literal, cast
 
 from domain.canonical import Json, decimal_text
-from domain.commitments import WindowedCommitment
+from domain.commitments import WindowedCommitment, prorated_minimum
 from domain.definitions import Definition
 from domain.money import EXACT, QUOTIENT, ROUNDING, ZERO
 from domain.prices.priced import PriceInvalid
@@ -117,6 +117,13 @@ class Adjustments:
     def discount(self, amount: Decimal) -> Decimal:
         """What the percentage takes off an amount; of a credit it takes off the credit."""
         return EXACT.multiply(amount, self.percentage.scaleb(-2, ROUNDING))
+
+    def minimum_for(self, service_days: tuple[int, int] | None) -> Decimal:
+        """What is paid at least, of so many of the period's days; None means all of them. Zero without a minimum."""
+        if self.minimum is None:
+            return ZERO
+        part, whole = (1, 1) if service_days is None or not self.minimum.is_prorated else service_days
+        return prorated_minimum(self.minimum.amount, part=part, whole=whole)
 
     def to_json(self) -> dict[str, Json]:
         """As kept in the terms of the price; what changes nothing is left out."""
