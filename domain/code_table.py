@@ -171,6 +171,9 @@ price_invalid high
 coupon_invalid high
     A coupon gives nothing, gives two things, or gives more than there is.
     Correct the field that is named.
+credit_invalid high
+    A grant of credit is over nothing, or over before it begins.
+    Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.

@@ -1,5 +1,5 @@
 import json
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import pytest
 from domain_strategies import decimals, prices, quantities
@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.commitments import WindowedCommitment, below_minimum, over_maximum, prorated_minimum
+from domain.money import EXACT
 from domain.prices import (
     Adjusted,
     Adjustments,
@@ -65,7 +66,8 @@ def adjustments(draw: st.DrawFn) -> Adjustments:
 def test_the_steps_of_an_adjusted_price_sum_to_its_amount(price, by, quantity):
     priced = Adjusted(price, by).amount_for(quantity)
 
-    assert sum((step.amount for step in priced.steps), Decimal(0)) == priced.amount
+    with localcontext(EXACT):
+        assert sum(step.amount for step in priced.steps) == priced.amount
 
 
 @given(prices(), adjustments(), quantities())
