@@ -17,6 +17,7 @@ from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
+from workers.store.master_schedules import put_quantities
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -74,6 +75,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     fence.take(conn)
     put_metrics(loading)
     put_subscriptions(loading)
+    put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
     return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
