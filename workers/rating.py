@@ -7,7 +7,7 @@ from decimal import Decimal
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
 from domain.money import ZERO, Currency
-from domain.prices import Price
+from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
 
 
@@ -40,6 +40,7 @@ class Window:
 class Terms:
     """A price of a contract version that is in force in the period, or that something was rated under.
 
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -49,6 +50,7 @@ class Terms:
     price: Price
     is_in_force: bool = True
     was_rated: bool = False
+    service_days: tuple[int, int] | None = None
     stood: Shares | None = None
 
 
@@ -116,9 +118,8 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
 
 
 def _one(run: Run, terms: Terms, dimensions: str, quantity: Decimal, *, is_touched: bool) -> Rated:
-    return _made(
-        run, terms, dimensions, rate(quantity, terms.price, currency=Currency(run.currency)), is_touched=is_touched
-    )
+    usage = rate(Measured(quantity, service_days=terms.service_days), terms.price, currency=Currency(run.currency))
+    return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
 def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touched: bool) -> Rated:

@@ -69,10 +69,13 @@ class Conversion:
 
 @dataclass(frozen=True, slots=True)
 class Minimum:
-    """What is paid at least in a period; by the share of its days that the price is in force for if `is_prorated`."""
+    """What is paid at least in a period, by the share of its days that the price is in force for.
+
+    Unless `is_prorated` is false: then a price that changes within a period has its minimum in full twice.
+    """
 
     amount: Decimal
-    is_prorated: bool = False
+    is_prorated: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +236,7 @@ def _parse_minimum(terms: Definition | None) -> Minimum | None:
     if terms is None:
         return None
     terms.only("amount", "prorate")
-    return Minimum(terms.decimal("amount"), terms.boolean("prorate", default=False))
+    return Minimum(terms.decimal("amount"), terms.boolean("prorate", default=True))
 
 
 def _parse_windowed(terms: Definition | None) -> WindowedCommitment | None:

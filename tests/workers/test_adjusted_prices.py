@@ -16,7 +16,7 @@ contracts:
     currency: USD
     versions:
       - version: {version}
-        from: 2026-03-01
+        from: {since}
         prices:
           departures: {{tax_category: standard, revenue_account: income, terms: {{model: per_unit, unit_amount: "0"}}}}
           aircraft: {{tax_category: standard, revenue_account: income, terms: {{model: per_unit, unit_amount: "0"}}}}
@@ -33,10 +33,10 @@ ALL = """{convert: {divisor: "100", rounding: ceil}, free_units: "3", percentage
 def sold(month, tmp_path):
     """Publish the price of a hundred miles for United with these adjustments, in force from March on."""
 
-    def publish(adjustments: str) -> None:
+    def publish(adjustments: str, *, since: str = "2026-03-01") -> None:
         version = 1 + month.bound.one("select max(version) from contract_versions")
         file = tmp_path / "adjusted.yaml"
-        file.write_text(FILE.format(version=version, adjustments=adjustments))
+        file.write_text(FILE.format(version=version, since=since, adjustments=adjustments))
         master.load(engine(), file, person="ann")
 
     return publish
@@ -96,6 +96,21 @@ def test_a_minimum_is_billed_for_a_month_without_usage(month, sold, line):
     found, _ = line(month.bill())
 
     assert (found["net"], found["quantity"], steps(found)[-1]) == (20, 0, ("minimum", 20))
+
+
+def test_a_minimum_counts_for_the_days_that_its_version_is_in_force(month, sold):
+    sold("""{minimum: {amount: "62"}}""")
+    sold("""{minimum: {amount: "93"}}""", since="2026-03-11")
+    month.use(("d1", "DL", "N1", 1))
+
+    run = month.bill()
+
+    rows = month.bound.rows(
+        """select l.net from invoice_lines l join invoices i on i.id = l.invoice_id
+        where i.billing_run_id = :run and i.account_id = 'ua' order by l.net""",
+        run=run,
+    )
+    assert [net for (net,) in rows] == [20, 63]  # 10 of 31 days of 62, 21 of 31 days of 93
 
 
 def test_adjustments_that_make_no_sense_are_refused_with_their_place_in_the_file(sold):
