@@ -25,7 +25,7 @@ DOCUMENT = {
 TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
-    | {"subscription_quantities"}
+    | {"subscription_quantities", "credit_grants", "credit_entries"}
 )
 
 

@@ -13,6 +13,7 @@ from workers.cli import (
     on_call,
     people,
     policies,
+    prepaid,
     repair,
     replay,
     retention,
@@ -50,6 +51,7 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(prepaid.app, name="credits")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)
