@@ -168,6 +168,12 @@ OF_MONEY: Final = """
 price_invalid high
     The terms of a price contradict themselves.
     Correct the field that is named.
+coupon_invalid high
+    A coupon gives nothing, gives two things, or gives more than there is.
+    Correct the field that is named.
+credit_invalid high
+    A grant of credit is over nothing, or over before it begins.
+    Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.
