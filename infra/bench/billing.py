@@ -51,8 +51,9 @@ _MASTER_DATA = (
        values ('base', 'subscribed', null, 'month'), ('seats', 'subscribed', 'seats', 'seat')""",
     """insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
        select v.id, m.id, t.terms::jsonb, 'standard', 'revenue' from contract_versions v, metrics m join (values
-         ('requests', '{"model": "graduated", "zero_usage": "none", "tiers": [{"up_to": "1000000", "unit_amount": "0.0004"},
-           {"up_to": "5000000", "unit_amount": "0.0003"}, {"up_to": null, "unit_amount": "0.0002"}]}'),
+         ('requests', '{"model": "graduated", "zero_usage": "none", "tiers": [
+           {"up_to": "1000000", "unit_amount": "0.0004"}, {"up_to": "5000000", "unit_amount": "0.0003"},
+           {"up_to": null, "unit_amount": "0.0002"}]}'),
          ('storage', '{"model": "package", "package_size": "100", "package_amount": "2.50", "free_units": "500"}'),
          ('jobs', '{"model": "per_unit", "unit_amount": "0.015"}'),
          ('base', '{"model": "per_unit", "unit_amount": "2000"}'),

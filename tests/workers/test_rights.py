@@ -22,8 +22,11 @@ ALSO_FREE = {
 DOCUMENT = {
     "state", "kind", "net", "tax", "gross", "pending", "series", "number", "number_text", "invoice_on", "posting_on",
 }  # fmt: skip
-TABLES = sorted({each.table for each in KINDS} | {"contract_versions", "mappings", "source_users", "billing_overrides"}
-                | {"subscription_quantities"})
+TABLES = sorted(
+    {each.table for each in KINDS}
+    | {"contract_versions", "mappings", "source_users", "billing_overrides"}
+    | {"subscription_quantities"}
+)
 
 
 def changeable(bound, table):

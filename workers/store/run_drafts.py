@@ -38,7 +38,7 @@ billed as (
           nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
           select max(i.created_at) - interval '10 minutes'
           from invoices i join billing_runs o on o.id = i.billing_run_id
-          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id)))"""
+          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))))"""
 _DRAFT = text(f"""
 with {_BILLED}
 insert into invoices (billing_run_id, legal_entity_id, account_id, contract_id, currency, pending, invoice_on,
