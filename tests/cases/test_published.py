@@ -11,6 +11,7 @@ import line_cases
 import period_cases
 import price_cases
 import pytest
+import recurrence_cases
 import rounding_cases
 from case_figures import Calculations, NotAdopted, differences
 
@@ -21,6 +22,7 @@ CALCULATIONS: Calculations = {
     **line_cases.CALCULATIONS,
     **aggregate_cases.CALCULATIONS,
     **period_cases.CALCULATIONS,
+    **recurrence_cases.CALCULATIONS,
     **rounding_cases.CALCULATIONS,
     **discount_cases.CALCULATIONS,
     **document_cases.CALCULATIONS,
