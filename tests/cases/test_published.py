@@ -13,6 +13,7 @@ import price_cases
 import pytest
 import recurrence_cases
 import rounding_cases
+import tax_cases
 from case_figures import Calculations, NotAdopted, differences
 
 _FILE = Path(os.environ.get("TALLYLINE_CASES") or Path(__file__).with_name("published.jsonl"))
@@ -24,6 +25,7 @@ CALCULATIONS: Calculations = {
     **period_cases.CALCULATIONS,
     **recurrence_cases.CALCULATIONS,
     **rounding_cases.CALCULATIONS,
+    **tax_cases.CALCULATIONS,
     **discount_cases.CALCULATIONS,
     **document_cases.CALCULATIONS,
 }
