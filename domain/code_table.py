@@ -94,6 +94,12 @@ window_outside medium
 period_empty medium
     A period would end before it begins.
     Correct the dates that are named.
+interval_invalid medium
+    The text is not a whole number of years, months, weeks or days.
+    Write it as P1M, P3M, P1Y, P2W or P10D.
+too_many_periods medium
+    More periods would lie between two instants than a century has months.
+    Correct the instants or the interval.
 external_key_invalid high
     A document's key in the ERP would be too short, too long or not plain.
     Correct the rule that makes it.
