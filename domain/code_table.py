@@ -94,6 +94,12 @@ window_outside medium
 period_empty medium
     A period would end before it begins.
     Correct the dates that are named.
+interval_invalid medium
+    The text is not a whole number of years, months, weeks or days.
+    Write it as P1M, P3M, P1Y, P2W or P10D.
+too_many_periods medium
+    More periods would lie between two instants than a century has months.
+    Correct the instants or the interval.
 external_key_invalid high
     A document's key in the ERP would be too short, too long or not plain.
     Correct the rule that makes it.
@@ -167,6 +173,12 @@ quantity_invalid medium
 OF_MONEY: Final = """
 price_invalid high
     The terms of a price contradict themselves.
+    Correct the field that is named.
+coupon_invalid high
+    A coupon gives nothing, gives two things, or gives more than there is.
+    Correct the field that is named.
+credit_invalid high
+    A grant of credit is over nothing, or over before it begins.
     Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.

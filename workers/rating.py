@@ -1,7 +1,7 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
@@ -50,6 +50,7 @@ class Window:
 class Terms:
     """A price of a contract version that is in force in the period, or that something was rated under.
 
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -59,6 +60,7 @@ class Terms:
     price: Price
     is_in_force: bool = True
     was_rated: bool = False
+    service_days: tuple[int, int] | None = None
     stood: Shares | None = None
 
 
@@ -128,6 +130,7 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
 
 
 def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
     usage = rate(measured, terms.price, currency=Currency(run.currency))
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
