@@ -9,6 +9,7 @@ from workers.cli import (
     demo,
     doctor,
     exceptions,
+    explain,
     master,
     on_call,
     people,
@@ -43,6 +44,7 @@ app.command()(demo.demo)
 app.command()(send.send)
 app.command()(status.status)
 app.command()(trace.trace)
+app.command()(explain.explain)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
