@@ -168,6 +168,9 @@ OF_MONEY: Final = """
 price_invalid high
     The terms of a price contradict themselves.
     Correct the field that is named.
+price_book_invalid high
+    A price book contradicts itself, such as by two prices for one metric in one plan.
+    Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.

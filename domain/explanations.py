@@ -19,6 +19,7 @@ TERMS_MAX: Final = 12
 #: `stretch` is told from the bounds of a tier.
 SENTENCES: Final[Mapping[str, str]] = {
     "no_usage": "Nothing was used",
+    "not_subscribed": "There was nothing of it in the period",
     "negative_quantity_is_free": "The quantity is {quantity:n}, below zero, and nothing is asked for it",
     "free_units": "{quantity:u} free of charge",
     "per_unit": "{quantity:u} at {unit_amount:m} each",
@@ -120,8 +121,9 @@ def _words(step: TraceStep, currency: str) -> str:
     facts = {name: _Fact(fact, currency) for name, fact in step.facts}
     if "up_to" in facts:
         facts["stretch"] = _Fact(_stretch(facts), currency)
+    part = ", for {days} of {of_days} days" if {"days", "of_days"} <= facts.keys() else ""
     try:
-        return SENTENCES[step.rule].format_map(facts)
+        return (SENTENCES[step.rule] + part).format_map(facts)
     except KeyError:  # a trace is kept for ever: one of a rule that told less, or that is gone, is told as it is kept
         told = ", ".join(f"{name.replace('_', ' ')} {fact}" for name, fact in step.facts)
         return f"{step.rule.replace('_', ' ').capitalize()}{' with ' if told else ''}{told}"

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.explanations import SENTENCES, Told, explained, money_text, number_text
+from domain.metrics.subscribed import Share, Shares
 from domain.money import Currency, Money
 from domain.prices import Price, TraceStep, parse_price
 from domain.prices.volume import Volume
-from domain.rating import correction, rate
+from domain.rating import correction, rate, rate_subscribed
 
 pytestmark = pytest.mark.fast
 
@@ -132,6 +133,20 @@ def test_packages_that_were_started_are_told_whole_after_the_units_that_are_free
     assert texts[2:4] == [
         "1 unit free of charge: USD 0.00.",
         "Packages of 10 units, started for 95 units: 10 at USD 3 each: USD 30.00.",
+    ]
+
+
+def test_what_stood_for_a_part_of_the_period_is_told_with_its_days():
+    price = parse_price({"model": "per_unit", "unit_amount": "60"})
+    rated = rate_subscribed(Shares(30, (Share(Decimal(25), 15), Share(Decimal(30), 15))), price, currency=USD)
+    told = replace(line(price, Decimal(1)), steps=rated.steps, amount=rated.amount, net=rated.amount.rounded())
+
+    texts = [each.text for each in explained(told)]
+
+    assert texts[2:] == [
+        "25 units at USD 60 each, for 15 of 30 days: USD 750.00.",
+        "30 units at USD 60 each, for 15 of 30 days: USD 900.00.",
+        "The sum before tax is USD 750.00 + USD 900.00 = USD 1,650.00.",
     ]
 
 

@@ -14,6 +14,7 @@ from workers.cli import (
     on_call,
     people,
     policies,
+    prices,
     repair,
     replay,
     retention,
@@ -52,6 +53,7 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(prices.app, name="prices")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)
