@@ -180,6 +180,9 @@ coupon_invalid high
 credit_invalid high
     A grant of credit is over nothing, or over before it begins.
     Correct the field that is named.
+price_book_invalid high
+    A price book contradicts itself, such as by two prices for one metric in one plan.
+    Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.

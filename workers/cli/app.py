@@ -9,10 +9,12 @@ from workers.cli import (
     demo,
     doctor,
     exceptions,
+    explain,
     master,
     on_call,
     people,
     policies,
+    prices,
     repair,
     replay,
     retention,
@@ -43,6 +45,7 @@ app.command()(demo.demo)
 app.command()(send.send)
 app.command()(status.status)
 app.command()(trace.trace)
+app.command()(explain.explain)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
@@ -50,6 +53,7 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(prices.app, name="prices")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)
