@@ -86,7 +86,9 @@ def _spells(said: Sequence[Said[V]], *, known: set[date]) -> list[Spell[V]]:
     for (first, second), n in zip(pairwise(spells), order[1:], strict=True):
         if second.starts_on < first.ends_on:
             sentence = f"starts before the entry from {first.starts_on} has ended"
-            raise ScheduleInvalid(sentence, field=f"[{n}].from", fix="leave `to` of that entry out, or keep one of them")
+            raise ScheduleInvalid(
+                sentence, field=f"[{n}].from", fix="leave `to` of that entry out, or keep one of them"
+            )
     return spells
 
 

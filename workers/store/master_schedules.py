@@ -1,4 +1,4 @@
-"""Schedules of master data, such as the seats of a subscription: what is said of them holds, and elsewhere what held."""
+"""Schedules of master data, such as the seats of a subscription: what is said holds, and elsewhere what held."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -94,9 +94,7 @@ def _record(columns: Mapping[str, str]) -> str:
     return "jsonb_to_recordset(cast(:rows as jsonb)) as n (" + ", ".join(f"{c} {t}" for c, t in columns.items()) + ")"
 
 
-def _in_force(
-    loading: Loading, kind: Scheduled, keys: Sequence[Key]
-) -> dict[Key, dict[Spell[tuple[Any, ...]], int]]:
+def _in_force(loading: Loading, kind: Scheduled, keys: Sequence[Key]) -> dict[Key, dict[Spell[tuple[Any, ...]], int]]:
     columns = ", ".join([*kind.key, *kind.values])
     found = loading.conn.execute(
         text(f"""select {columns}, t.id, t.starts_on, t.ends_on from {kind.table} t

@@ -27,13 +27,16 @@ billed as (
       select from billing_runs o join invoices i on i.billing_run_id = o.id and i.contract_id = s.contract_id
       join work w on w.step = 'rate' and w.subject = 'run/' || o.id || '/subscription/' || s.id and w.outcome = 'done'
       where o.billing_period_id = p.id and i.state <> 'void') end)"""
+#: A document goes to the account that receives those of the contract's account, as it is now; whose usage it bills
+#: stays known by the contract.
 _DRAFT = text(f"""
 with {_BILLED}
 insert into invoices (billing_run_id, legal_entity_id, account_id, contract_id, currency, pending, invoice_on,
   posting_on, service_starts_on, service_ends_on, correlation_id)
-select :run, c.legal_entity_id, c.account_id, c.id, c.currency, count(*), :invoice_on, :posting_on, :starts_on,
-  :ends_on, :correlation_id || '/' || c.ref
-from billed b join contracts c on c.id = b.contract_id group by c.id order by c.id
+select :run, c.legal_entity_id, coalesce(a.bill_to_id, a.id), c.id, c.currency, count(*), :invoice_on, :posting_on,
+  :starts_on, :ends_on, :correlation_id || '/' || c.ref
+from billed b join contracts c on c.id = b.contract_id join accounts a on a.id = c.account_id
+group by c.id, a.id order by c.id
 """)
 _CHILDREN = text(f"with {_BILLED} select subscription_id from billed order by subscription_id")
 

@@ -22,7 +22,7 @@ TWELVE = '{item: seats, quantity: "12", from: 2026-03-01}'
 
 
 def test_each_quantity_lasts_until_the_next_and_the_last_until_further_notice(load):
-    done = load.done(said(TEN, TWELVE, '{item: phones, quantity: 2.5, from: 2026-02-01, to: 2026-02-15}'))
+    done = load.done(said(TEN, TWELVE, "{item: phones, quantity: 2.5, from: 2026-02-01, to: 2026-02-15}"))
 
     assert done["new"] == {"subscription_quantities": 3}
     assert [(item, str(n), starts, ends) for _, item, n, starts, ends in load.operator.rows(IN_FORCE)] == [
