@@ -117,7 +117,9 @@ def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
         {"refs": list(master.contracts)},
     )
     keys += [("contract", str(contract_id)) for contract_id in contracts.scalars()]
-    meters = {each.meter for each in master.metrics.values()} | {each.meter for each in master.exclusion_rules.values()}
+    meters = {each.meter for each in master.metrics.values() if each.meter} | {
+        each.meter for each in master.exclusion_rules.values()
+    }
     found = conn.execute(
         text("select id from meters where name = any(cast(:names as text[])) order by id"), {"names": sorted(meters)}
     )

@@ -130,9 +130,9 @@ class Meter(_Part):
 
 
 class Metric(_Part):
-    """A rule that turns a meter's events into one quantity; read by `domain`."""
+    """A rule that turns a meter's events, or what a subscription has, into one quantity; read by `domain`."""
 
-    meter: Name
+    meter: Name | None = None
     aggregation: Ref
     unit: Ref
     property: Ref | None = None

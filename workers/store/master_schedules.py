@@ -1,4 +1,4 @@
-"""Schedules of master data, such as the seats of a subscription: what is said holds, and elsewhere what held."""
+"""Schedules of master data, such as the seats of a subscription: where a file says nothing, what held still holds."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

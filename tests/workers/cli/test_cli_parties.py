@@ -189,6 +189,14 @@ def test_a_metric_belongs_to_a_product(load):
     assert load.operator.one("select product_id from metrics where name = 'calls'") is None
 
 
+def test_a_fee_belongs_to_a_product(load):
+    load.done(
+        "products:\n  voice: {name: Voice}\nmetrics:\n  fee: {aggregation: subscribed, unit: month, product: voice}"
+    )
+
+    assert load.operator.one("select product_id from metrics where name = 'fee'") == "voice"
+
+
 def test_a_product_that_is_not_there_is_refused(load):
     says = load.refused("metrics:\n  calls: {meter: call.ended, aggregation: count, unit: call, product: fax}")
 
