@@ -16,7 +16,8 @@ KINDS = [each for each in vars(master_kinds).values() if isinstance(each, Kind)]
 ALSO_FREE = {
     ("contract_versions", "ends_at"), ("contract_versions", "superseded_at"), ("contract_versions", "owner"),
     ("mappings", "ends_at"), ("mappings", "superseded_at"), ("mappings", "owner"),
-    ("subscription_quantities", "superseded_at"),
+    ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
+    ("tax_registrations", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
@@ -25,7 +26,7 @@ DOCUMENT = {
 TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
-    | {"subscription_quantities"}
+    | {"subscription_quantities", "account_identities", "tax_registrations"}
 )
 
 

@@ -21,6 +21,7 @@ _ACTIONS: Final = {
     "metrics": "meters.publish",
     "dimensions": "meters.publish",
     "tax_rates": "taxes.publish",
+    "tax_registrations": "taxes.publish",
     "exclusion_rules": "rules.publish",
     "sources": "sources.publish",
     "source_users": "sources.publish",
