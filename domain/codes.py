@@ -12,6 +12,7 @@ from typing import Final, Literal
 from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
 from domain.code_table_documents import OF_DOCUMENTS
 from domain.code_table_files import OF_FILES
+from domain.code_table_master import OF_MASTER
 from domain.code_table_people import OF_AUTHORITY
 
 #: Technical: the machinery or a producer's software is at fault. Business: master data or a decision is missing.
@@ -50,6 +51,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
             *_parsed("business", OF_MONEY),
             *_parsed("business", OF_DOCUMENTS),
             *_parsed("business", OF_AUTHORITY),
+            *_parsed("business", OF_MASTER),
         )
     }
 )

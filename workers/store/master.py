@@ -18,6 +18,7 @@ from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
+from workers.store.master_schedules import put_quantities
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -83,6 +84,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     fence.take(conn)
     put_metrics(loading)
     put_subscriptions(loading)
+    put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
     return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
@@ -124,7 +126,9 @@ def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
         {"refs": list(master.contracts)},
     )
     keys += [("contract", str(contract_id)) for contract_id in contracts.scalars()]
-    meters = {each.meter for each in master.metrics.values()} | {each.meter for each in master.exclusion_rules.values()}
+    meters = {each.meter for each in master.metrics.values() if each.meter} | {
+        each.meter for each in master.exclusion_rules.values()
+    }
     found = conn.execute(
         text("select id from meters where name = any(cast(:names as text[])) order by id"), {"names": sorted(meters)}
     )

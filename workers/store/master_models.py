@@ -14,6 +14,7 @@ from pydantic import (
     Tag,
 )
 
+from domain.canonical import DIGITS_MAX, EXPONENT_MAX
 from queues.contracts import SEQUENCE_DIGITS_MAX
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
@@ -25,6 +26,11 @@ Code = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Number = Annotated[int, Field(ge=1)]
 #: The legal entity and the cycle's name: `pony/month`.
 CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
+
+#: As many digits as `domain` keeps exactly; the exponent is bounded with them.
+Quantities = Annotated[
+    Decimal, Field(ge=0, max_digits=DIGITS_MAX, decimal_places=EXPONENT_MAX, allow_inf_nan=False, strict=False)
+]
 
 DATE_LENGTH = len("2013-01-31")
 #: Thirty days: whatever is missing longer is told before its month can be billed.
@@ -132,6 +138,15 @@ class Contract(_Part):
     versions: list[Version] = []
 
 
+class Quantity(_Part):
+    """How much of an item, such as seats, a subscription has from a day on; without an end, until the next entry."""
+
+    item: Ref
+    quantity: Quantities
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+
+
 class Subscription(_Part):
     """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
 
@@ -139,6 +154,7 @@ class Subscription(_Part):
     cycle: CycleName
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
+    quantities: list[Quantity] = []
 
 
 class Source(_Part):
@@ -170,9 +186,9 @@ class Meter(_Part):
 
 
 class Metric(_Part):
-    """A rule that turns a meter's events into one quantity; read by `domain`."""
+    """A rule that turns a meter's events, or what a subscription has, into one quantity; read by `domain`."""
 
-    meter: Name
+    meter: Name | None = None
     aggregation: Ref
     unit: Ref
     property: Ref | None = None
