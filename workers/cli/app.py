@@ -22,6 +22,7 @@ from workers.cli import (
     sources,
     status,
     trace,
+    usage,
     work,
 )
 from workers.cli.console import EXIT_CODES
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(send.send)
+app.add_typer(usage.app, name="usage")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(explain.explain)

@@ -3,8 +3,9 @@
 import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
@@ -39,10 +40,18 @@ _FIXES = {
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
+    return document, validated(document, MasterData)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """The values of a file as what they must be. Raises `MasterInvalid` with every problem found."""
     try:
-        return document, MasterData.model_validate(document.values)
+        return model.model_validate(document.values)
     except ValidationError as error:
-        raise MasterInvalid(file, _problems(document, error.errors(include_url=False))) from None
+        raise MasterInvalid(document.file, _problems(document, error.errors(include_url=False))) from None
 
 
 def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
