@@ -8,6 +8,7 @@ from workers.cli import (
     close,
     demo,
     doctor,
+    entitlements,
     exceptions,
     master,
     on_call,
@@ -50,6 +51,7 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(entitlements.app, name="entitlements")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)
