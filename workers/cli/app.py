@@ -8,6 +8,7 @@ from workers.cli import (
     close,
     demo,
     doctor,
+    entitlements,
     exceptions,
     explain,
     master,
@@ -56,6 +57,7 @@ app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")
+app.add_typer(entitlements.app, name="entitlements")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)

@@ -75,6 +75,28 @@ METRICS: Final = Kind(
     "quantities rest on that; add another metric",
 )
 DIMENSIONS: Final = Kind("dimensions", {"name": "text"}, free={"owner": "text", "meaning": "text"})
+FEATURES: Final = Kind(
+    "features",
+    {"name": "text"},
+    {"kind": "text", "metric_id": "integer"},
+    {"owner": "text", "meaning": "text"},
+    "what may be used rests on that; add another feature",
+)
+ENTITLEMENTS: Final = Kind(
+    "entitlements",
+    {"contract_version_id": "integer", "feature_id": "integer"},
+    {
+        "kind": "text",
+        "is_on": "boolean",
+        "text_value": "text",
+        "number_value": "numeric",
+        "limit_quantity": "numeric",
+        "enforcement": "text",
+        "rollover_max": "numeric",
+        "thresholds": "integer[]",
+    },
+    why_fixed=_VERSIONED,
+)
 EXCLUSION_RULES: Final = Kind(
     "exclusion_rules",
     {"name": "text"},

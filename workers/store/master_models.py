@@ -1,7 +1,7 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Discriminator, Field, Tag
 
@@ -63,6 +63,8 @@ Prices = Annotated[
 class Version(_Part):
     """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
 
+    `entitlements` by feature say what may be used meanwhile; read by `domain`.
+
     The owner answers for the prices: the legal entity that sells at them unless one is given.
     """
 
@@ -70,6 +72,7 @@ class Version(_Part):
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
     prices: Prices
+    entitlements: dict[Ref, dict[str, Any]] = {}
     owner: Name | None = None
 
 
@@ -149,6 +152,38 @@ class Dimension(_Part):
     meaning: str = Field(default="", max_length=1_000)
 
 
+class Feature(_Part):
+    """What a subscription may be entitled to; a metered one limits the quantity of a metric."""
+
+    kind: Literal["boolean", "static", "metered"]
+    metric: Ref | None = None
+    owner: Name
+    meaning: str = Field(default="", max_length=1_000)
+
+
+class Entitlement(_Part):
+    """That a subscription has terms of its own for a feature, which go before those of its contract."""
+
+    subscription: Ref
+    feature: Ref
+    terms: dict[str, Any]
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class Grant(_Part):
+    """A quantity of a metered feature on top of its limit, from an instant until it expires; zero takes it back."""
+
+    subscription: Ref
+    feature: Ref
+    name: Ref
+    quantity: Decimal = Field(ge=0, max_digits=38, decimal_places=30, strict=False)
+    priority: int = Field(default=1, ge=0, le=1_000)
+    starts: When = Field(alias="from")
+    expires: When | None = None
+    rollover_max: Decimal | None = Field(default=None, ge=0, max_digits=38, decimal_places=30, strict=False)
+
+
 class ExclusionRule(_Part):
     """Usage that is never billed, for a reason; of every metric of the meter unless one is named. Read by `domain`."""
 
@@ -198,5 +233,8 @@ class MasterData(_Part):
     dimensions: dict[Ref, Dimension] = {}
     metrics: dict[Ref, Metric] = {}
     exclusion_rules: dict[Ref, ExclusionRule] = {}
+    features: dict[Ref, Feature] = {}
+    entitlements: list[Entitlement] = []
+    grants: list[Grant] = []
     mappings: list[Mapping] = []
     tax_rates: list[TaxRate] = []
