@@ -149,6 +149,15 @@ subscription_not_found medium
 contract_not_in_force medium
     The subscription's contract has no version at the event's time.
     Publish the version; the usage heals by itself.
+entitlement_invalid medium
+    The terms of an entitlement do not fit its feature, or leave something open.
+    Correct the field that is named.
+feature_unknown low
+    There is no such subscription, or no such feature.
+    Correct the name, or publish the feature.
+entitlement_amount_invalid low
+    What is asked for is no positive quantity.
+    Ask for more than nothing, or for no amount at all.
 price_not_found high
     The contract version has no price for a metric that was used.
     Add the price to the contract version; the work heals by itself.
@@ -179,6 +188,9 @@ coupon_invalid high
     Correct the field that is named.
 credit_invalid high
     A grant of credit is over nothing, or over before it begins.
+    Correct the field that is named.
+price_book_invalid high
+    A price book contradicts itself, such as by two prices for one metric in one plan.
     Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
