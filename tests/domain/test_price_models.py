@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.prices import Measured, NotMeasured, QuantityNegative, UsageNotPriced, moved, moved_by, parse_price
+from domain.prices import Measured, NotMeasured, QuantityNegative, UsageNotPriced, difference, moved_by, parse_price
 
 pytestmark = pytest.mark.fast
 
@@ -409,7 +409,7 @@ def test_by_how_much_units_move_an_amount_is_told_with_its_sign_or_without():
     tiers = [{"up_to": "100", "unit_amount": "2"}, {"up_to": None, "unit_amount": "1"}]
     price = parse_price({"model": "volume", "tiers": tiers})
 
-    assert moved(price, Decimal(1), held=Decimal(100)) == -99
+    assert difference(price, Decimal(1), held=Decimal(100)) == -99
     assert moved_by(price, Decimal(1), held=Decimal(100)) == 99
 
 
