@@ -177,6 +177,9 @@ quantity_negative high
 not_measured high
     The price needs more of the usage than its metric keeps.
     Price a metric whose aggregation keeps it, or change the price.
+usage_not_priced high
+    The price has terms for some values or names, and this usage has another.
+    Publish a contract version whose price has terms for it or a default, or correct the usage.
 currency_unknown medium
     The code is no currency of ISO 4217.
     Use a code such as EUR.

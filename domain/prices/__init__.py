@@ -1,8 +1,8 @@
 """Prices: one file per model. A price turns the quantity of one metric and period into an unrounded amount."""
 
 from domain.prices.measured import Measured, NotMeasured
-from domain.prices.price import Price, effective_unit_amount, moved_by, parse_price, price_json
-from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep
+from domain.prices.price import Price, effective_unit_amount, moved, moved_by, parse_price, price_json
+from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep, UsageNotPriced
 
 __all__ = [
     "Measured",
@@ -12,7 +12,9 @@ __all__ = [
     "Priced",
     "QuantityNegative",
     "TraceStep",
+    "UsageNotPriced",
     "effective_unit_amount",
+    "moved",
     "moved_by",
     "parse_price",
     "price_json",
