@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from queues.work import Hintable
 from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
+from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
@@ -39,10 +40,15 @@ _FIXES = {
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
+    return document, checked(document)
+
+
+def checked(document: Document) -> MasterData:
+    """The master data of a document. Raises `MasterInvalid` with every problem found without a database."""
     try:
-        return document, MasterData.model_validate(document.values)
+        return MasterData.model_validate(document.values)
     except ValidationError as error:
-        raise MasterInvalid(file, _problems(document, error.errors(include_url=False))) from None
+        raise MasterInvalid(document.file, _problems(document, error.errors(include_url=False))) from None
 
 
 def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
@@ -68,6 +74,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     """
     audit.hold(conn)
     loading = Loading(conn, document, master, person)
+    complete(loading)
     put_parties(loading)
     put_sources(loading)
     put_dimensions(loading)
