@@ -10,6 +10,7 @@ from workers.cli import (
     doctor,
     exceptions,
     master,
+    meters,
     on_call,
     people,
     policies,
@@ -43,6 +44,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(send.send)
 app.add_typer(usage.app, name="usage")
+app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(work.work)
