@@ -13,6 +13,7 @@ from queues.work import Hintable
 from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
 from workers.store.master_contracts import put_versions
+from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
@@ -87,6 +88,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
+    put_entitlements(loading)
     return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 
