@@ -12,7 +12,7 @@ from tax_cases import decimals
 
 from domain.document_totals import DocumentTotals, Extra, Item, Levy, TotalsRule, document_totals
 from domain.documents import Document, Line, kind_of
-from domain.metrics import Kept
+from domain.metrics import Kept, Span
 from domain.metrics.sum import Sum
 from domain.money import EXACT, Currency, Money, exact_sum, total
 from domain.periods import Days, Window
@@ -200,7 +200,7 @@ def usage_window_price(record: Figures) -> Figures:
         for event in given["events"]
         if window.contains(instant(event["timestamp"]))
     ]
-    quantity = metric.quantity(Kept.of(contributions))
+    quantity = metric.measured(Kept.of(contributions), Span.whole(window)).quantity
     price = parse_price({"model": "per_unit", "unit_amount": record["params"]["unit_amount"]})
     return {"quantity": quantity, "amount": price.amount_for(quantity).amount}
 
