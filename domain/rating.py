@@ -2,10 +2,15 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Final
 
 from domain.errors import Rejection
-from domain.money import Currency, Money
+from domain.metrics.subscribed import Shares
+from domain.money import EXACT, QUOTIENT, ZERO, Currency, Money, rounded_to
 from domain.prices import Measured, Price, TraceStep
+
+#: Of the average quantity that a line over days shows.
+AVERAGE_DECIMALS: Final = 6
 
 
 class AmountNotRounded(Rejection):
@@ -36,6 +41,30 @@ def rate(usage: Measured | Decimal, price: Price, *, currency: Currency) -> Rate
     measured = Measured(usage) if isinstance(usage, Decimal) else usage
     priced = price.price(measured)
     return RatedUsage(measured.quantity, Money(priced.amount, currency), priced.steps)
+
+
+def rate_subscribed(stood: Shares, price: Price, *, currency: Currency) -> RatedUsage:
+    """The amount for what stood in a period: each share under the price, by its part of the period's days.
+
+    The quantity is the average over the period, at `AVERAGE_DECIMALS` decimals; the amount does not come from it.
+    What nothing stood for costs nothing, also under a price with a flat amount. All is added up before the one
+    division, so that parts of a day count sum to the whole exactly. Raises what `rate` raises.
+    """
+    days, unit_days, amount_days, steps = Decimal(stood.period_days), ZERO, ZERO, list[TraceStep]()
+    for share in stood.shares:
+        part = Decimal(share.days)
+        unit_days = EXACT.add(unit_days, EXACT.multiply(share.quantity, part))
+        facts = {"days": str(share.days), "of_days": str(stood.period_days)}
+        for step in price.price(Measured(share.quantity)).steps:
+            before = QUOTIENT.divide(amount_days, days)
+            amount_days = EXACT.add(amount_days, EXACT.multiply(step.amount, part))
+            amount = EXACT.subtract(QUOTIENT.divide(amount_days, days), before)
+            steps.append(TraceStep(step.rule, amount, (*step.facts, *facts.items())))
+    if not steps:
+        steps.append(TraceStep.of("not_subscribed", ZERO, quantity=ZERO))
+    amount = QUOTIENT.divide(amount_days, days)
+    average = rounded_to(QUOTIENT.divide(unit_days, days), AVERAGE_DECIMALS)
+    return RatedUsage(average, Money(amount, currency), tuple(steps))
 
 
 def correction(new_total: Money, *, billed: Money) -> Money:

@@ -1,13 +1,19 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
+import msgspec
+
+from domain.canonical import Json
 from domain.contracts import PriceNotFound
-from domain.money import ZERO, Currency
-from domain.prices import Price
-from domain.rating import RatedUsage, rate
+from domain.metrics.subscribed import Shares
+from domain.money import Currency
+from domain.prices import Measured, Price
+from domain.rating import RatedUsage, rate, rate_subscribed
+
+_read = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +40,28 @@ class Window:
     quantity: Decimal
     is_touched: bool
 
+    @property
+    def measured(self) -> Measured:
+        """As a price sees it."""
+        return Measured(self.quantity, dimensions=dimensions_of(self.dimensions))
+
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period."""
+    """A price of a contract version that is in force in the period, or that something was rated under.
+
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
+    `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
+    """
 
     price_id: int
     contract_version_id: int
     metric_id: int
     price: Price
+    is_in_force: bool = True
+    was_rated: bool = False
+    service_days: tuple[int, int] | None = None
+    stood: Shares | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +98,50 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 metric=window.metric,
                 contract_version=window.contract_version_id,
             )
-        yield _one(run, found, window.dimensions, window.quantity, is_touched=window.is_touched)
+        if found.is_in_force or window.quantity:
+            yield _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+        else:
+            yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
     used = {(window.contract_version_id, window.metric_id) for window in windows}
     for key, each in terms.items():
         if key not in used:
-            idle = _one(run, each, "", ZERO, is_touched=False)
-            if not idle.usage.amount.is_zero:  # a flat fee that is due without usage
+            idle = _idle(run, each)
+            if each.was_rated or not idle.usage.amount.is_zero:
                 yield idle
 
 
-def _one(run: Run, terms: Terms, dimensions: str, quantity: Decimal, *, is_touched: bool) -> Rated:
-    usage = rate(quantity, terms.price, currency=Currency(run.currency))
+def _idle(run: Run, terms: Terms) -> Rated:
+    """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
+
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    """
+    if terms.stood is not None:
+        usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
+        return _made(run, terms, "", usage, is_touched=False)
+    if not terms.is_in_force:
+        return _nothing(run, terms, "")
+    return _one(run, terms, "", Measured.none(), is_touched=False)
+
+
+def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = False) -> Rated:
+    """No amount, not even a flat one: its version is not in force any more, and what it held has moved."""
+    usage = rate_subscribed(Shares(1), terms.price, currency=Currency(run.currency))
+    return _made(run, terms, dimensions, usage, is_touched=is_touched)
+
+
+def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
+    usage = rate(measured, terms.price, currency=Currency(run.currency))
+    return _made(run, terms, dimensions, usage, is_touched=is_touched)
+
+
+def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touched: bool) -> Rated:
     return Rated(
         run, terms.price_id, terms.contract_version_id, terms.metric_id, dimensions, is_touched=is_touched, usage=usage
     )
+
+
+def dimensions_of(text: str) -> Mapping[str, Json] | None:
+    """The values that a window is kept apart by; None without any, or where a hash stands for what was too long."""
+    found = _read(text) if text.startswith("{") else None
+    return found if isinstance(found, Mapping) else None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.bench import exceptions, growth, limit, machine, naive, speed
+from infra.bench import billing, exceptions, growth, limit, machine, naive, speed
 from infra.bench.exceptions import NotAllGrouped
 from infra.bench.figures import Figure
 from infra.bench.growth import Sizes
@@ -22,12 +22,12 @@ from workers.embedded.supervised import NotStarted
 
 EXIT_BELOW_FLOOR = 1
 EXIT_NOT_MEASURED = 2
-NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions")
+NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: events of each figure, seconds of the paced runs, open exceptions, repetitions."""
+    """How much is measured: events of each figure, seconds of paced runs, exceptions, subscriptions, runs."""
 
     events: int
     single_events: int
@@ -35,12 +35,13 @@ class Scale:
     paced_s: int
     growth: Sizes
     exceptions: int
+    subscriptions: int
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 3)
+FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 3)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 1)
 
 
 class Bench:
@@ -63,6 +64,7 @@ class Bench:
             "growth": lambda: growth.measure(folder, scale.growth, runs=scale.runs),
             "naive": lambda: naive.measure(folder, events=scale.naive_events, runs=scale.runs, lines=self._lines),
             "exceptions": lambda: exceptions.measure(scale.exceptions, runs=scale.runs),
+            "billing": lambda: billing.measure(folder, subscriptions=scale.subscriptions, runs=scale.runs),
         }
         figures = acts[name]()
         if name == "limit":

@@ -3,20 +3,22 @@
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import cast
 
 import pika
 
 from infra.bench.scratch import Place
+from queues.topology import Step, queues_of
 from workers.embedded.supervised import NotStarted, Program, Supervised
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_S_MAX = 60.0
 STOP_S_MAX = 20.0
-#: The process types of the Procfile that usage passes, by the queue they consume.
-QUEUES: Mapping[str, str] = {"intake": "intake", "validate": "validate", "enrich": "enrich", "aggregate": "aggregate"}
+#: The process types of the Procfile that usage passes; each consumes a queue.
+LINE = ("intake", "validate", "enrich", "aggregate")
 #: What this machine is given; the Procfile's own counts are for one core less.
 COUNTS: Mapping[str, str] = {"VALIDATE_PROCESSES": "2", "ENRICH_THREADS": "1", "AGGREGATE_THREADS": "1"}
 
@@ -29,17 +31,19 @@ def commands() -> dict[str, str]:
 
 
 @contextmanager
-def fleet(place: Place, *, folder: Path) -> Iterator[dict[str, int]]:
-    """The running line, ready to work; yields the pid of each process type. Raises `NotStarted`."""
+def fleet(
+    place: Place, *, folder: Path, steps: Sequence[str] = LINE, counts: Mapping[str, str] = COUNTS
+) -> Iterator[dict[str, int]]:
+    """The running steps, ready to work; yields the pid of each process type. Raises `NotStarted`."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
-    environment = {**COUNTS, **os.environ, **place.environment, "PATH": path, "PYTHONPATH": str(ROOT)}
+    environment = {**counts, **os.environ, **place.environment, "PATH": path, "PYTHONPATH": str(ROOT)}
     wanted = commands()
     with ExitStack() as stack:
         running = {
             name: stack.enter_context(Supervised(_program(name, wanted[name], environment=environment, folder=folder)))
-            for name in (*QUEUES, "scheduler")
+            for name in (*steps, "scheduler")
         }
-        _wait_for_consumers(place, running, environment)
+        _wait_for_consumers(place, running, steps, environment)
         yield {name: each.pid for name, each in running.items()}
         for name, each in running.items():
             if not each.is_running():
@@ -59,11 +63,13 @@ def _program(name: str, command: str, *, environment: Mapping[str, str], folder:
     )
 
 
-def _wait_for_consumers(place: Place, running: Mapping[str, Supervised], counts: Mapping[str, str]) -> None:
+def _wait_for_consumers(
+    place: Place, running: Mapping[str, Supervised], steps: Sequence[str], counts: Mapping[str, str]
+) -> None:
     deadline = time.monotonic() + READY_S_MAX
     connection = pika.BlockingConnection(pika.URLParameters(place.amqp_url))
     channel = connection.channel()
-    missing = dict(QUEUES)
+    missing = {name: "intake" if name == "intake" else queues_of(cast("Step", name))[0] for name in steps}
     while missing:
         for name, queue in list(missing.items()):
             consumers = channel.queue_declare(queue, passive=True).method.consumer_count

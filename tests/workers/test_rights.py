@@ -17,12 +17,18 @@ ALSO_FREE = {
     ("contract_versions", "ends_at"), ("contract_versions", "superseded_at"), ("contract_versions", "owner"),
     ("entitlements", "ends_at"), ("entitlements", "superseded_at"),
     ("mappings", "ends_at"), ("mappings", "superseded_at"), ("mappings", "owner"),
+    ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
+    ("tax_registrations", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
     "state", "kind", "net", "tax", "gross", "pending", "series", "number", "number_text", "invoice_on", "posting_on",
 }  # fmt: skip
-TABLES = sorted({each.table for each in KINDS} | {"contract_versions", "mappings", "source_users", "billing_overrides"})
+TABLES = sorted(
+    {each.table for each in KINDS}
+    | {"contract_versions", "mappings", "source_users", "billing_overrides"}
+    | {"subscription_quantities", "account_identities", "tax_registrations"}
+)
 
 
 def changeable(bound, table):

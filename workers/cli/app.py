@@ -10,10 +10,12 @@ from workers.cli import (
     doctor,
     entitlements,
     exceptions,
+    explain,
     master,
     on_call,
     people,
     policies,
+    prices,
     repair,
     replay,
     retention,
@@ -21,6 +23,7 @@ from workers.cli import (
     sources,
     status,
     trace,
+    usage,
     work,
 )
 from workers.cli.console import EXIT_CODES
@@ -42,8 +45,10 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(send.send)
+app.add_typer(usage.app, name="usage")
 app.command()(status.status)
 app.command()(trace.trace)
+app.command()(explain.explain)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
@@ -51,6 +56,7 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(prices.app, name="prices")
 app.add_typer(entitlements.app, name="entitlements")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")

@@ -24,6 +24,7 @@ _ACTIONS: Final = {
     "entitlements": "entitlements.publish",
     "entitlement_grants": "entitlements.publish",
     "tax_rates": "taxes.publish",
+    "tax_registrations": "taxes.publish",
     "exclusion_rules": "rules.publish",
     "sources": "sources.publish",
     "source_users": "sources.publish",

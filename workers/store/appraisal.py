@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from domain.errors import Rejection
 from domain.prices import moved_by, parse_price
+from workers.rating import dimensions_of
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
 
 #: Exceptions that are priced in one transaction, and causes that they are of: all of a cause is read for each portion.
@@ -77,7 +78,8 @@ usual as (
       and v.starts_at <= now() and v.ends_at > now() join contracts c on c.id = v.contract_id
     where p.metric_id in (select metric_id from bundles where price_id is null) group by 1, 2, 3) t
   order by metric_id, contracts desc, newest desc)
-select b.bundle, b.units, coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
+select b.bundle, b.units, case when p.id is null then '' else b.dimensions end as dimensions,
+  coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
   case when p.id is null then 'usual_price' else 'price_in_force' end as basis, coalesce(case b.aggregation
     when 'unique_count' then (select count(*) from (
       select n.value from aggregates a join aggregate_values n on n.aggregate_id = a.id
@@ -148,7 +150,7 @@ def appraise(conn: Connection) -> int:
     bundles = conn.execute(_BUNDLES, values).all()
     spread = {
         "bundles": [row.bundle for row in bundles],
-        "amounts": [_amount(row.terms, row.so_far, row.units) for row in bundles],
+        "amounts": [_amount(row.terms, row) for row in bundles],
         "units": [row.units for row in bundles],
         "currencies": [row.currency for row in bundles],
         "bases": [row.basis for row in bundles],
@@ -166,12 +168,16 @@ def settle(engine: Engine) -> None:
                 return
 
 
-def _amount(terms: Mapping[str, Any] | None, so_far: Decimal | int, units: Decimal) -> Decimal | None:
-    """By how much the units move the price of what is there; None without a price, or where it refuses the quantity."""
+def _amount(terms: Mapping[str, Any] | None, bundle: Row[Any]) -> Decimal | None:
+    """By how much the units move the price of what is there.
+
+    None without a price, or where it refuses the quantity or needs more of the usage than that.
+    """
     if terms is None:
         return None
+    held, dimensions = Decimal(bundle.so_far), dimensions_of(bundle.dimensions)
     try:
-        return moved_by(parse_price(terms), Decimal(units), held=Decimal(so_far))
+        return moved_by(parse_price(terms), Decimal(bundle.units), held=held, dimensions=dimensions)
     except Rejection:
         return None
 

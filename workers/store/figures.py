@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from domain.errors import Rejection
 from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
-from domain.prices import parse_price
+from domain.prices import Measured, parse_price
 from domain.rating import correction, rate
+from workers.rating import dimensions_of
 from workers.store.exception_groups import CODE_TABLE, code_values
 from workers.store.fates import FATES
 
@@ -104,7 +106,8 @@ kept as (
     and s.billing_period_id = g.billing_period_id group by 1, 2, 3, 4, 5),
 lined as (select subscription_id, billing_period_id, metric_id, contract_version_id, dimensions, max(lot) as lot
   from spans group by 1, 2, 3, 4, 5)
-select c.legal_entity_id, c.currency, p.terms, {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
+select c.legal_entity_id, c.currency, p.terms, k.dimensions,
+  {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
   case when k.is_stuck then {_COUNTED.format(ids="stuck_ids", quantity="stuck_quantity")} end as stuck_quantity,
   coalesce(k.is_unrated, false) as is_unrated,
   (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
@@ -144,11 +147,18 @@ def preview(conn: Connection) -> Preview:
 
 
 def _net(row: Row[Any], quantity: Decimal | None) -> Decimal:
-    """What a quantity of the window would bill beyond what it has billed; nothing where there is none."""
+    """What a quantity of the window would bill beyond what it has billed; nothing where there is none.
+
+    Nothing is told either where the price needs more than the quantity, or refuses it.
+    """
     if quantity is None:
         return ZERO
     currency = Currency(row.currency)
-    rated = rate(quantity, parse_price(row.terms), currency=currency)
+    measured = Measured(quantity, dimensions=dimensions_of(row.dimensions))
+    try:
+        rated = rate(measured, parse_price(row.terms), currency=currency)
+    except Rejection:
+        return ZERO
     return correction(rated.amount, billed=Money(row.billed, currency)).amount
 
 

@@ -3,8 +3,9 @@
 import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
@@ -18,6 +19,7 @@ from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
+from workers.store.master_schedules import put_quantities
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -39,10 +41,18 @@ _FIXES = {
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
+    return document, validated(document, MasterData)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """The values of a file as what they must be. Raises `MasterInvalid` with every problem found."""
     try:
-        return document, MasterData.model_validate(document.values)
+        return model.model_validate(document.values)
     except ValidationError as error:
-        raise MasterInvalid(file, _problems(document, error.errors(include_url=False))) from None
+        raise MasterInvalid(document.file, _problems(document, error.errors(include_url=False))) from None
 
 
 def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
@@ -75,6 +85,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     fence.take(conn)
     put_metrics(loading)
     put_subscriptions(loading)
+    put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
     put_entitlements(loading)
@@ -117,7 +128,9 @@ def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
         {"refs": list(master.contracts)},
     )
     keys += [("contract", str(contract_id)) for contract_id in contracts.scalars()]
-    meters = {each.meter for each in master.metrics.values()} | {each.meter for each in master.exclusion_rules.values()}
+    meters = {each.meter for each in master.metrics.values() if each.meter} | {
+        each.meter for each in master.exclusion_rules.values()
+    }
     found = conn.execute(
         text("select id from meters where name = any(cast(:names as text[])) order by id"), {"names": sorted(meters)}
     )

@@ -32,7 +32,8 @@ CYCLES: Final = Kind(
     {"zone": "text"},
     why_fixed="its periods are made; add another cycle",
 )
-ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text"})
+ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text", "parent_id": "text", "bill_to_id": "text"})
+PRODUCTS: Final = Kind("products", {"id": "text"}, free={"name": "text"})
 CONTRACTS: Final = Kind(
     "contracts",
     {"ref": "text"},
@@ -70,7 +71,7 @@ METRICS: Final = Kind(
         "dimensions": "text[]",
         "unit": "text",
     },
-    {"owner": "text"},
+    {"owner": "text", "product_id": "text"},
     "quantities rest on that; add another metric",
 )
 DIMENSIONS: Final = Kind("dimensions", {"name": "text"}, free={"owner": "text", "meaning": "text"})

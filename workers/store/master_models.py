@@ -1,64 +1,33 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
-from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-)
+from pydantic import BaseModel, Discriminator, Field, Tag
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
+from workers.store.master_fields import (
+    STRICT,
+    Code,
+    CycleName,
+    Day,
+    Name,
+    Number,
+    Quantities,
+    Ref,
+    Slug,
+    Subject,
+    Text,
+    When,
+)
+from workers.store.master_party_models import Account, LegalEntity, Product
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-Subject = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Number = Annotated[int, Field(ge=1)]
-#: The legal entity and the cycle's name: `pony/month`.
-CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
-
-DATE_LENGTH = len("2013-01-31")
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
 
 
-def _day(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is no date") from None
-
-
-def _when(value: object) -> object:
-    """A day, which its reader turns into the first instant of it in a zone, or an instant with its offset."""
-    if not isinstance(value, str) or len(value) <= DATE_LENGTH:
-        return _day(value)
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is neither a date nor an instant") from None
-    if instant.tzinfo is None:
-        raise ValueError("is an instant without an offset")
-    return instant.astimezone(UTC)
-
-
-Day = Annotated[date, BeforeValidator(_day)]
-When = Annotated[date | datetime, BeforeValidator(_when)]
-
-
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
 
 class Connection(_Part):
@@ -70,29 +39,10 @@ class Connection(_Part):
     concurrency: Number = 1
 
 
-class LegalEntity(_Part):
-    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
-
-    name: Name
-    currency: Code
-    zone: Name
-    jurisdiction: Ref
-    connection: Slug
-    receivable_account: Name = "assets:receivable"
-    tax_account: Name = "liabilities:tax"
-    tax_accounts: dict[Ref, Name] = {}
-
-
 class Cycle(_Part):
     """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
 
     zone: Name | None = None
-
-
-class Account(_Part):
-    """Who pays."""
-
-    name: Name
 
 
 class BookEntry(_Part):
@@ -135,6 +85,15 @@ class Contract(_Part):
     versions: list[Version] = []
 
 
+class Quantity(_Part):
+    """How much of an item, such as seats, a subscription has from a day on; without an end, until the next entry."""
+
+    item: Ref
+    quantity: Quantities
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+
+
 class Subscription(_Part):
     """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
 
@@ -142,6 +101,7 @@ class Subscription(_Part):
     cycle: CycleName
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
+    quantities: list[Quantity] = []
 
 
 class Source(_Part):
@@ -173,14 +133,15 @@ class Meter(_Part):
 
 
 class Metric(_Part):
-    """A rule that turns a meter's events into one quantity; read by `domain`."""
+    """A rule that turns a meter's events, or what a subscription has, into one quantity; read by `domain`."""
 
-    meter: Name
+    meter: Name | None = None
     aggregation: Ref
     unit: Ref
     property: Ref | None = None
     requires: list[Ref] = []
     dimensions: list[Ref] = []
+    product: Ref | None = None
     owner: Name | None = None
 
 
@@ -263,6 +224,7 @@ class MasterData(_Part):
     legal_entities: dict[Slug, LegalEntity] = {}
     cycles: dict[CycleName, Cycle] = {}
     accounts: dict[Ref, Account] = {}
+    products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}
     contracts: dict[Ref, Contract] = {}
     subscriptions: dict[Ref, Subscription] = {}

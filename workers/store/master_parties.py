@@ -14,6 +14,7 @@ from domain.periods import EVER, first_instant
 from domain.validation import MeterInvalid, fields_of
 from workers.store import master_kinds as kinds
 from workers.store import master_owners
+from workers.store.master_accounts import put_accounts, put_products, put_tax_registrations
 from workers.store.master_file import Place
 from workers.store.master_models import MeterVersion
 from workers.store.master_rows import Loading, ids, put
@@ -37,7 +38,7 @@ def instant_text(when: date | datetime | None, zone: str, *, missing: datetime) 
 
 
 def put_parties(loading: Loading) -> None:
-    """Put connections, legal entities, cycles, tax rates, accounts and contracts. Raises `MasterInvalid`."""
+    """Put connections, legal entities, cycles, tax rates, accounts, products and contracts. Raises `MasterInvalid`."""
     _check_definitions(loading)
     master = loading.master
     put(loading, kinds.CONNECTIONS, {
@@ -64,9 +65,9 @@ def put_parties(loading: Loading) -> None:
             "source": each.source,
         } for n, each in enumerate(master.tax_rates)
     })  # fmt: skip
-    put(loading, kinds.ACCOUNTS, {
-        ("accounts", name): {"id": name, "name": each.name} for name, each in master.accounts.items()
-    })  # fmt: skip
+    put_tax_registrations(loading)
+    put_accounts(loading)
+    put_products(loading)
     _put_contracts(loading)
 
 

@@ -12,10 +12,12 @@ from domain.periods import EVER
 from domain.validation import MeterInvalid, check_metric
 from workers.store import master_kinds as kinds
 from workers.store import master_owners, parked, register
+from workers.store.master_accounts import products_of_metrics
 from workers.store.master_file import Place
 from workers.store.master_models import Mapping as MappingEntry
 from workers.store.master_parties import OPEN_END, instant_of, instant_text
 from workers.store.master_rows import Loading, Row, ids, put
+from workers.store.master_subscribed import put_subscribed
 from workers.store.master_timelines import (
     Kept,
     Wanted,
@@ -26,20 +28,23 @@ from workers.store.master_timelines import (
 
 def put_metrics(loading: Loading) -> None:
     """Put metrics, read by `domain`, and the exclusion rules. Raises `MasterInvalid`."""
-    metrics = loading.master.metrics
-    named = [(("metrics", name, "meter"), each.meter) for name, each in metrics.items()]
+    metrics = put_subscribed(loading)
+    named = [(("metrics", name, "meter"), each.meter or "") for name, each in metrics.items()]
     meters = ids(loading, kinds.METERS, named, name="name", what="meter")
     kept_owners = master_owners.by_name(loading, "metrics", metrics)
     owners = master_owners.by_name(loading, "meters", meters)
+    products = products_of_metrics(loading)
     rows: dict[Place, Row] = {}
     for name, each in metrics.items():
-        fields = {"name": name, **each.model_dump(exclude={"owner"})}
+        fields = {"name": name, **each.model_dump(exclude={"owner", "product"})}
         try:
             _check_fed(loading, parse_metric(fields), ("metrics", name))
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
-        owner = each.owner or kept_owners.get(name, owners[each.meter])
-        rows["metrics", name] = {**fields, "meter_id": meters[each.meter], "owner": owner}
+        owner = each.owner or kept_owners.get(name, owners[each.meter or ""])
+        rows["metrics", name] = {
+            **fields, "meter_id": meters[each.meter or ""], "owner": owner, "product_id": products.get(name),
+        }  # fmt: skip
     for kept in _kept_metrics(loading):
         if kept.name not in metrics:
             _check_fed(loading, kept, ("meters", kept.meter))

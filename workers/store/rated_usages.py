@@ -1,14 +1,21 @@
 """Rated usage: what is loaded for `rate`, what it saves, and the count of children that each draft still waits for."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from functools import lru_cache
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, text
 
-from domain.prices import parse_price
+from domain.metrics.subscribed import shares_of
+from domain.prices import Price, parse_price
 from queues.work import Ready
 from workers.rating import Rated, Run, Terms, Window
 
+#: A process keeps as many prices as it read last.
+_PRICES_CACHED: Final = 4_096
+_decode = msgspec.json.Decoder(float_hook=Decimal).decode
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 _RUNS = text("""
@@ -44,17 +51,39 @@ group by t.work_id, t.lot, g.subscription_id, g.billing_period_id, g.contract_ve
   m.aggregation, g.dimensions
 order by 1, 2, 3, 5
 """)
-#: Prices of versions in force at any time of the period, and of versions that hold usage of it.
+#: Prices of versions in force at any time of the period, and of versions that usage of it is or was rated under. What
+#: a metric without a meter reads is cut to the days of the period, of the subscription and of the version; the day on
+#: which something changes belongs to what comes after.
 _PRICED = text(f"""
-select distinct t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms
+select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
+  m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
+  case when v.is_in_force then least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date)
+    - greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) else 0 end as service_days
 from {_OF_RUNS}
 join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
-join contract_versions v on v.contract_id = s.contract_id
-  and ((v.superseded_at = '9999-12-31 00:00:00+00' and v.starts_at < b.ends_at and v.ends_at > b.starts_at)
-    or exists (select from aggregates g where g.subscription_id = s.id and g.billing_period_id = b.id
-      and g.contract_version_id = v.id))
+join billing_cycles y on y.id = s.cycle_id
+join lateral (
+  select c.id, c.starts_at, c.ends_at, c.superseded_at = '9999-12-31 00:00:00+00'
+      and c.starts_at < b.ends_at and c.ends_at > b.starts_at as is_in_force
+  from contract_versions c where c.contract_id = s.contract_id) v on true
 join prices p on p.contract_version_id = v.id
+join metrics m on m.id = p.metric_id
+cross join lateral (select exists (
+  select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+left join lateral (
+  select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
+    select n.quantity,
+      greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date, n.starts_on) as first_on,
+      least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date, n.ends_on) as end_on
+    from (select 1::numeric as quantity, b.starts_on, b.ends_on where m.property is null
+      union all
+      select u.quantity, u.starts_on, u.ends_on from subscription_quantities u where u.subscription_id = s.id
+        and u.item = m.property and u.superseded_at = '9999-12-31 00:00:00+00') n) q
+  where q.end_on > q.first_on) stood on m.aggregation = 'subscribed' and v.is_in_force
+where v.is_in_force or r.was_rated or exists (select from aggregates g where g.subscription_id = s.id
+  and g.billing_period_id = b.id and g.contract_version_id = v.id)
 order by 1, 2
 """)
 _SAVE = text("""
@@ -105,8 +134,17 @@ def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
     """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
     found: dict[int, list[Terms]] = {}
     for row in conn.execute(_PRICED, _values(runs)):
-        found.setdefault(row[0], []).append(Terms(row[1], row[2], row[3], parse_price(row[4])))
+        stood = shares_of(row.period_days, row.parts or ()) if row.is_subscribed else None
+        days = max(row.service_days, 0), row.period_days
+        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, days, stood)
+        found.setdefault(row.work_id, []).append(terms)
     return found
+
+
+@lru_cache(_PRICES_CACHED)
+def _price(terms: str) -> Price:
+    """The price of terms as the database prints them: many contracts have the same."""
+    return parse_price(_decode(terms))
 
 
 def save(conn: Connection, rated: Sequence[Rated]) -> None:

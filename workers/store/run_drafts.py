@@ -9,7 +9,8 @@ from workers.store.billing_runs import Run
 
 #: A subscription is billed that has usage which no draft holds yet. One without any usage, which may owe a flat fee, is
 #: billed if it is active in the period and no earlier run of it has rated it. One with a document that is being voided
-#: is left to the next run: what the document held is not released yet.
+#: is left to the next run: what the document held is not released yet. One whose fees or seats were published anew
+#: after its draft was made is billed again; the minutes outlast a publication, and a draft too many is empty.
 _BILLED = """
 billed as (
   select s.id as subscription_id, s.contract_id
@@ -19,21 +20,35 @@ billed as (
   where not exists (
     select from repairs v join invoices i on i.id = v.invoice_id join billing_runs o on o.id = i.billing_run_id
     where v.state = 'planned' and v.kind = 'void' and i.contract_id = s.contract_id and o.billing_period_id = p.id)
-  and case when used.lot is not null then used.lot > coalesce((
+  and (case when used.lot is not null then used.lot > coalesce((
       select max(r.lot) from rated_usages r
       join invoices i on i.billing_run_id = r.billing_run_id and i.contract_id = s.contract_id and i.state <> 'void'
       where r.subscription_id = s.id and r.billing_period_id = p.id), 0)
     else s.starts_at < p.ends_at and s.ends_at > p.starts_at and not exists (
       select from billing_runs o join invoices i on i.billing_run_id = o.id and i.contract_id = s.contract_id
       join work w on w.step = 'rate' and w.subject = 'run/' || o.id || '/subscription/' || s.id and w.outcome = 'done'
-      where o.billing_period_id = p.id and i.state <> 'void') end)"""
+      where o.billing_period_id = p.id and i.state <> 'void') end
+    or exists (
+      select from contract_versions v join prices c on c.contract_version_id = v.id
+      join metrics m on m.id = c.metric_id and m.aggregation = 'subscribed'
+      left join subscription_quantities q on q.subscription_id = s.id and q.item = m.property
+        and q.starts_on < p.ends_on and q.ends_on > p.starts_on
+      where v.contract_id = s.contract_id and v.starts_at < p.ends_at and v.ends_at > p.starts_at
+        and greatest(v.recorded_at, nullif(v.superseded_at, '9999-12-31 00:00:00+00'), q.recorded_at,
+          nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
+          select max(i.created_at) - interval '10 minutes'
+          from invoices i join billing_runs o on o.id = i.billing_run_id
+          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))))"""
+#: A document goes to the account that receives those of the contract's account, as it is now; whose usage it bills
+#: stays known by the contract.
 _DRAFT = text(f"""
 with {_BILLED}
 insert into invoices (billing_run_id, legal_entity_id, account_id, contract_id, currency, pending, invoice_on,
   posting_on, service_starts_on, service_ends_on, correlation_id)
-select :run, c.legal_entity_id, c.account_id, c.id, c.currency, count(*), :invoice_on, :posting_on, :starts_on,
-  :ends_on, :correlation_id || '/' || c.ref
-from billed b join contracts c on c.id = b.contract_id group by c.id order by c.id
+select :run, c.legal_entity_id, coalesce(a.bill_to_id, a.id), c.id, c.currency, count(*), :invoice_on, :posting_on,
+  :starts_on, :ends_on, :correlation_id || '/' || c.ref
+from billed b join contracts c on c.id = b.contract_id join accounts a on a.id = c.account_id
+group by c.id, a.id order by c.id
 """)
 _CHILDREN = text(f"with {_BILLED} select subscription_id from billed order by subscription_id")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from operator_bench import DEMO, Operator
+from parties_bench import PHONES, Loader
 
 from workers.cli.reach import forget
 
@@ -50,3 +51,11 @@ def lines(tmp_path: Path) -> Callable[..., Path]:
         return file
 
     return write
+
+
+@pytest.fixture
+def load(operator: Operator, tmp_path: Path) -> Loader:
+    """Loads files on top of the master data of a phone company."""
+    loader = Loader(operator, tmp_path)
+    loader.done(PHONES)
+    return loader

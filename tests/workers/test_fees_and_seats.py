@@ -1,0 +1,142 @@
+"""Fees and seats through the close: by their days, without usage, and given back where a change is backdated."""
+
+from decimal import Decimal
+
+import pytest
+from billing_month import EMPTY
+from sqlalchemy.exc import IntegrityError
+
+SET_UP = (
+    """insert into metrics (name, aggregation, property, unit) values
+       ('base', 'subscribed', null, 'month'), ('seats', 'subscribed', 'seats', 'seat') on conflict do nothing""",
+    """insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
+       select v.id, m.id, jsonb_build_object('model', 'per_unit', 'unit_amount', t.amount), 'standard', 'revenue'
+       from contract_versions v join contracts c on c.id = v.contract_id and c.ref = 'c-ua', metrics m
+       join (values ('base', '2000'), ('seats', '60')) t (name, amount) using (name)""",
+)
+
+
+@pytest.fixture
+def seats(month):
+    """A contract with a fee and seats; what sets the seats from a day on."""
+    month.bound.run("truncate subscription_quantities restart identity")
+    for statement in SET_UP:
+        month.bound.run(statement)
+
+    def put(quantity: int, first_on: str, end_on: str = "9999-12-31") -> None:
+        month.bound.run(
+            """insert into subscription_quantities (subscription_id, item, quantity, starts_on, ends_on, recorded_by)
+               select id, 'seats', :quantity, cast(:first as date), cast(:last as date), 'test'
+               from subscriptions where ref = 's-ua'""",
+            quantity=quantity, first=first_on, last=end_on,
+        )  # fmt: skip
+
+    yield put
+    month.bound.run(EMPTY)
+    month.bound.run("truncate subscription_quantities")
+    month.bound.run("delete from contract_versions where version > 1")
+    month.bound.run("update contract_versions set superseded_at = '9999-12-31 00:00Z'")
+    month.bound.run("delete from metrics where meter_id is null")
+
+
+def lines(month, run):
+    return {
+        name: (quantity, net)
+        for name, quantity, net in month.bound.rows(
+            """select m.name, l.quantity, l.net from invoices i join invoice_lines l on l.invoice_id = i.id
+               join metrics m on m.id = l.metric_id where i.billing_run_id = :run and m.meter_id is null""",
+            run=run,
+        )
+    }
+
+
+def publish_anew(month, *, from_: str) -> None:
+    """A version of the contract, with a fee of 3,100, that overrides the one in force from an instant on."""
+    month.bound.run(
+        """update contract_versions set superseded_at = now() where contract_id =
+           (select id from contracts where ref = 'c-ua')""",
+    )
+    month.bound.run(
+        """insert into contract_versions (contract_id, version, starts_at, ends_at, recorded_by)
+           select id, 2, '2020-01-01', cast(:at as timestamptz), 'test' from contracts where ref = 'c-ua'
+           union all
+           select id, 3, cast(:at as timestamptz), '9999-12-31 00:00Z', 'test' from contracts where ref = 'c-ua'""",
+        at=from_,
+    )
+    month.bound.run(
+        """insert into prices (contract_version_id, metric_id, terms, tax_category, revenue_account)
+           select v.id, m.id, jsonb_build_object('model', 'per_unit', 'unit_amount',
+             case v.version when 2 then '2000' else '3100' end), 'standard', 'revenue'
+           from contract_versions v, metrics m where v.version > 1 and m.name = 'base'""",
+    )
+
+
+def test_seats_and_a_fee_are_billed_without_usage(month, seats):
+    seats(25, "2026-01-01", "2026-03-17")
+    seats(30, "2026-03-17")
+    month.use(("d1", "DL", "N3", 500))
+
+    run = month.bill()
+
+    # 25 x 60 + 5 x 60 x 15/31 = 1,645.16...; 25 + 5 x 15/31 seats on average
+    assert lines(month, run) == {
+        "base": (1, Decimal("2000.00")),
+        "seats": (Decimal("27.419355"), Decimal("1645.16")),
+    }
+    assert month.stage(run) == "closed"
+
+
+def test_a_backdated_change_of_seats_bills_the_difference_and_nothing_else(month, seats):
+    seats(25, "2026-01-01")
+    month.use(("u1", "UA", "N1", 1400))
+    month.bill()
+
+    month.bound.run("update subscription_quantities set superseded_at = now()")
+    seats(25, "2026-01-01", "2026-03-17")
+    seats(30, "2026-03-17")
+    late = month.bill()
+
+    assert lines(month, late) == {"seats": (Decimal("2.419355"), Decimal("145.16"))}
+
+
+def test_a_second_run_without_a_change_bills_nothing(month, seats):
+    seats(25, "2026-01-01")
+    month.use(("u1", "UA", "N1", 1400))
+    month.bill()
+
+    assert lines(month, month.bill()) == {}
+
+
+def test_a_fee_under_a_version_that_is_overridden_is_given_back(month, seats):
+    """Plan A until the 10th, plan B from the 11th, said after March was billed under plan A."""
+    month.use(("d1", "DL", "N3", 500))
+    seats(1, "2026-04-01")
+    month.bill()
+
+    publish_anew(month, from_="2026-03-11 05:00Z")
+    run = month.bill()
+
+    found = month.bound.rows(
+        """select l.net from invoices i join invoice_lines l on l.invoice_id = i.id
+           join metrics m on m.id = l.metric_id where i.billing_run_id = :run and m.name = 'base' order by l.net""",
+        run=run,
+    )
+    # 2,000 given back; 2,000 x 10/31 and 3,100 x 21/31 billed
+    assert [net for (net,) in found] == [Decimal("-2000.00"), Decimal("645.16"), Decimal("2100.00")]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "('x', null, 'count', null, '{}', '{}')",
+        "('x', null, 'subscribed', null, '{tail}', '{}')",
+        "('x', null, 'subscribed', null, '{}', '{tail}')",
+        "('x', 1, 'subscribed', null, '{}', '{}')",
+    ],
+)
+def test_the_database_refuses_a_metric_that_nothing_or_two_things_feed(month, row):
+    with pytest.raises(IntegrityError, match="metrics_meter_check"):
+        month.bound.run(
+            f"insert into metrics (name, meter_id, aggregation, property, requires, dimensions, unit) "
+            f"values {row[:-1]}, 'unit')"
+        )
