@@ -48,7 +48,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period, or that something was rated under.
+    """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
     `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
@@ -102,18 +102,21 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
             yield _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
-    used = {(window.contract_version_id, window.metric_id) for window in windows}
+    used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
+    metrics = {key[:2] for key in used}
     for key, each in terms.items():
-        if key not in used:
-            idle = _idle(run, each)
-            if each.was_rated or not idle.usage.amount.is_zero:
-                yield idle
+        if (*key, "") in used:
+            continue
+        idle = _nothing(run, each, "") if key in metrics else _idle(run, each)
+        if each.was_rated or not idle.usage.amount.is_zero:
+            yield idle
 
 
 def _idle(run: Run, terms: Terms) -> Rated:
     """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
 
-    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
+    does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))

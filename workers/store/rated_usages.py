@@ -71,7 +71,7 @@ join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (
   select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
-    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.dimensions = '' and o.amount <> 0) as was_rated) r
 left join lateral (
   select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
     select n.quantity,
