@@ -68,6 +68,13 @@ def test_a_tiers_amount_ends_at_its_cap_its_flat_amount_included():
     assert told(terms, Measured(Decimal(100)))[2] == ("tier_cap", -50, {"tier": "1", "cap_amount": "60"})
 
 
+def test_a_flat_amount_that_is_due_without_usage_ends_at_the_cap_of_its_tier_too():
+    tiers = [{"up_to": None, "unit_amount": "1", "flat_amount": "10", "cap_amount": "6"}]
+    terms = {"model": "graduated", "tiers": tiers, "zero_usage": "first_tier_flat"}
+
+    assert amounts(terms, 0, 1) == [6, 6]
+
+
 def test_each_slice_of_a_turnover_costs_the_percentage_of_its_tier():
     tiers = [
         {"up_to": "1000", "rate_percent": "2.5"},
