@@ -179,7 +179,7 @@ def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_
         ("calls: {meter: call.ended", "calls: {meter: call", "there is no meter 'call'"),
         ("tests: {meter: call.ended", "tests: {meter: call", "there is no meter 'call'"),
         ("tests: {meter: call.ended", "tests: {metric: talks, meter: call.ended", "there is no metric 'talks'"),
-        ("aggregation: count", "aggregation: average", "metrics.calls.aggregation: is 'average'"),
+        ("aggregation: count", "aggregation: typical", "metrics.calls.aggregation: is 'typical'"),
         ("aggregation: count", "aggregation: sum, property: seconds", "has no seconds, which calls reads"),
         ('unit_amount: "0.25"', 'unit_amount: "-1"', "price_books.plain.calls.terms.unit_amount: is below zero"),
         ("model: per_unit", "model: flat", "price_books.plain.calls.terms.model"),
