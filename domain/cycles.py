@@ -6,7 +6,7 @@ from decimal import Decimal
 
 from domain.money import EXACT, ZERO
 from domain.periods import PeriodEmpty, day_in, month_of
-from domain.proration import Bounds, Proration
+from domain.proration import Bounds, ProrationRule
 from domain.recurrences import Interval, Recurrence
 
 
@@ -59,7 +59,7 @@ class CycleRule:
         while day < owed[1]:
             cycle = grid.days_at(day)
             end = min(cycle.end_on, owed[1])
-            share = Proration(month_days=self.month_days).share((day, end), (cycle.first_on, cycle.end_on))
+            share = ProrationRule(month_days=self.month_days).share((day, end), (cycle.first_on, cycle.end_on))
             cycles = EXACT.add(cycles, share.factor(self.scale))
             day = end
         return cycles

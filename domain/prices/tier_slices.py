@@ -14,7 +14,7 @@ from domain.money import EXACT, QUOTIENT, ZERO, exact_sum
 from domain.periods import Days
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced, TraceStep
-from domain.proration import Share
+from domain.proration import Proportion
 
 _ONE: Final = Decimal(1)
 
@@ -28,7 +28,7 @@ class Move:
     whole: Decimal
 
     @classmethod
-    def shared(cls, units: Decimal, share: Share) -> "Move":
+    def shared(cls, units: Decimal, share: Proportion) -> "Move":
         """Units that are there for a share of the period."""
         return cls(units, Decimal(share.part), Decimal(share.whole))
 
@@ -75,7 +75,7 @@ def dated_moves(full: Days, held: Decimal, changes: Sequence[tuple[date, Decimal
     """The moves of units that were held before the period, in full, and of changes on days of it, to its end."""
     moves = [Move(held, _ONE, _ONE)] if held else []
     moves += [
-        Move.shared(units, Share((full.end_on - day).days, full.count))
+        Move.shared(units, Proportion((full.end_on - day).days, full.count))
         for day, units in sorted(changes, key=itemgetter(0))
     ]
     return tuple(moves)
@@ -105,11 +105,11 @@ def presence_moves(full: Days, changes: Sequence[Presence]) -> tuple[Move, ...]:
     return tuple(moves)
 
 
-def _present(full: Days, change: Presence, last_on: date, gone_on: date | None) -> Share:
+def _present(full: Days, change: Presence, last_on: date, gone_on: date | None) -> Proportion:
     """The days from one to the other, both within, of the period; the day it last went is charged already."""
     last = min(last_on, full.end_on)
     days = (last - max(change.on, full.first_on)).days + (last < full.end_on) - (gone_on == change.on)
-    return Share(max(days, 0), full.count)
+    return Proportion(max(days, 0), full.count)
 
 
 def _counted(moves: Sequence[Move]) -> list[Move]:

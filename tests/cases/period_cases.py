@@ -18,8 +18,8 @@ from domain.prices.priced import Priced
 from domain.prices.tier_slices import Move, Presence, dated_moves, presence_moves, slices_amount
 from domain.proration import (
     Bounds,
-    Proration,
-    Share,
+    Proportion,
+    ProrationRule,
     month_share,
     months_amount,
     plan_change,
@@ -65,7 +65,7 @@ def time_ratio(record: Figures) -> Figures:
     service, period = (bounds(record["input"], name, to_the_second=to_the_second, zone=zone) for name in _STRETCHES)
     assert service is not None
     assert period is not None
-    share = Proration("cap" if params.get("cap_at_full") else "count").share(service, period)
+    share = ProrationRule("cap" if params.get("cap_at_full") else "count").share(service, period)
     amount = share.of(money(params["amount"], record)).amount
     return {"amount": shown(amount, record), "precise_amount": amount}
 
@@ -75,7 +75,7 @@ def time_ratio_tz(record: Figures) -> Figures:
     started_on = day_of(record["input"]["started_at"], params["timezone"])
     first_weekday = _WEEKDAYS.index(params.get("week_start", "monday").lower())
     period = calendar_days(started_on, interval(params.get("interval", "week")), week_begins_on=first_weekday)
-    share = Proration().share((started_on, period.end_on), (period.first_on, period.end_on))
+    share = ProrationRule().share((started_on, period.end_on), (period.first_on, period.end_on))
     amount = share.of(money(params["amount"], record)).amount
     return {
         "amount": shown(amount, record),
@@ -91,7 +91,7 @@ def ratio(record: Figures) -> Figures:
     fixed = int(params.get("fixed_days_in_month") or 0) or None
     service, period = (bounds(record["input"], name, to_the_second=to_the_second) for name in _STRETCHES)
     assert service is not None
-    return {"ratio": Proration("count", fixed).share(service, period).factor(int(params.get("scale", 9)))}
+    return {"ratio": ProrationRule("count", fixed).share(service, period).factor(int(params.get("scale", 9)))}
 
 
 def billing_cycles(record: Figures) -> Figures:
@@ -114,7 +114,7 @@ def change_of_plan(record: Figures) -> Figures:
     full = bounds(given, "period", to_the_second=to_the_second, zone=zone)
     assert full is not None
     changed = instant(given["change_date"]) if to_the_second else day_of(given["change_date"], zone)
-    left = Proration("cap").share((changed, full[1]), full) if changed < full[1] else Share(0, 1)
+    left = ProrationRule("cap").share((changed, full[1]), full) if changed < full[1] else Proportion(0, 1)
     old, new = (money(params.get(name, "0"), record) for name in ("old_amount", "new_amount"))
     change = plan_change(old, new, left=left, new_in_full=bool(params.get("new_full")))
     return {"credit": change.credit.amount, "charge": change.charge.amount, "net": change.net.amount}
@@ -129,7 +129,7 @@ def month_ratio(record: Figures) -> Figures:
 
 def partial_months_total(record: Figures) -> Figures:
     given, price = record["input"], money(record["params"]["price_per_month"], record)
-    rest = Share(int(given.get("prorated_days", 0)), int(given.get("month_days", 30)))
+    rest = Proportion(int(given.get("prorated_days", 0)), int(given.get("month_days", 30)))
     amount = months_amount(price, full_months=int(given.get("full_months", 0)), rest=rest)
     return {"amount": shown(amount.amount, record), "precise_amount": amount.amount}
 

@@ -11,7 +11,7 @@ from domain.periods import Days
 from domain.prices.graduated import Graduated
 from domain.prices.tier_slices import Move, Presence, dated_moves, presence_moves, slices_amount
 from domain.prices.tiers import Tier
-from domain.proration import Share
+from domain.proration import Proportion
 
 pytestmark = pytest.mark.fast
 
@@ -72,7 +72,7 @@ def test_units_that_are_there_all_the_time_cost_what_their_total_costs(ladder, u
 @given(graduated_prices(), decimals(lowest="0.02", highest="10000", places=2), st.integers(0, 8), st.data())
 def test_a_move_split_in_two_costs_the_same(ladder, units, part, data):
     first = data.draw(decimals(lowest="0.01", highest=str(units), places=2))
-    share = Share(part, 8)
+    share = Proportion(part, 8)
 
     whole = slices_amount(ladder, [Move.shared(units, share)])
     split = slices_amount(ladder, [Move.shared(each, share) for each in (first, units - first) if each])
@@ -85,9 +85,9 @@ def test_changes_on_a_day_count_to_the_end_of_the_period():
 
     assert moves == (
         Move(Decimal(3), WHOLE, WHOLE),
-        Move.shared(Decimal(2), Share(21, 30)),
-        Move.shared(Decimal(5), Share(15, 30)),
-        Move.shared(Decimal(-6), Share(15, 30)),
+        Move.shared(Decimal(2), Proportion(21, 30)),
+        Move.shared(Decimal(5), Proportion(15, 30)),
+        Move.shared(Decimal(-6), Proportion(15, 30)),
     )
     assert dated_moves(SEPTEMBER, Decimal(0), []) == ()
 
