@@ -77,11 +77,11 @@ class Version(_Part):
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
 
-    account: Ref
-    legal_entity: Slug
-    currency: Code
+    account: Ref | None = None
+    legal_entity: Slug | None = None
+    currency: Code | None = None
     versions: list[Version] = []
 
 
@@ -95,10 +95,13 @@ class Quantity(_Part):
 
 
 class Subscription(_Part):
-    """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
+    """One thing sold under a contract, billed by a cycle of the contract's legal entity.
 
-    contract: Ref
-    cycle: CycleName
+    Of one that is there, what is left out stays; `to: null` lets it go on until further notice.
+    """
+
+    contract: Ref | None = None
+    cycle: CycleName | None = None
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
     quantities: list[Quantity] = []

@@ -105,7 +105,7 @@ def _put_exclusion_rules(loading: Loading) -> None:
 def put_subscriptions(loading: Loading) -> None:
     """Put subscriptions; one may end earlier as long as no later usage is attributed to it. Raises `MasterInvalid`."""
     subscriptions = loading.master.subscriptions
-    named = [(("subscriptions", ref, "contract"), each.contract) for ref, each in subscriptions.items()]
+    named = [(("subscriptions", ref, "contract"), each.contract or "") for ref, each in subscriptions.items()]
     contracts = ids(loading, kinds.CONTRACTS, named, name="ref", what="contract")
     cycles = _cycles(loading)
     zones: dict[int, str] = {row.id: row.zone for row in loading.conn.execute(
@@ -114,9 +114,10 @@ def put_subscriptions(loading: Loading) -> None:
     )}  # fmt: skip
     rows: dict[Place, Row] = {}
     for ref, each in subscriptions.items():
-        zone = zones[contracts[each.contract]]
+        contract_id = contracts[each.contract or ""]
+        zone = zones[contract_id]
         rows["subscriptions", ref] = {
-            "ref": ref, "contract_id": contracts[each.contract], "cycle_id": cycles[each.cycle],
+            "ref": ref, "contract_id": contract_id, "cycle_id": cycles[each.cycle or ""],
             "starts_at": instant_text(each.starts, zone, missing=EVER),
             "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
         }  # fmt: skip
@@ -125,7 +126,7 @@ def put_subscriptions(loading: Loading) -> None:
 
 
 def _cycles(loading: Loading) -> Mapping[str, int]:
-    named = {("subscriptions", ref, "cycle"): each.cycle for ref, each in loading.master.subscriptions.items()}
+    named = {("subscriptions", ref, "cycle"): each.cycle or "" for ref, each in loading.master.subscriptions.items()}
     found = loading.conn.execute(
         text("""select id, legal_entity_id || '/' || name as name from billing_cycles
              where legal_entity_id || '/' || name = any(cast(:names as text[]))"""),
