@@ -15,7 +15,7 @@ from domain.periods import Days, days_between
 from domain.prices import effective_unit_amount, parse_price
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced
-from domain.prices.tier_slices import Move, Presence, dated_moves, presence_moves, slices_amount
+from domain.prices.tier_slices import Move, Presence, Stay, dated_moves, presence_moves, slices_amount
 from domain.proration import (
     Bounds,
     Proportion,
@@ -172,26 +172,28 @@ def dated_slices(record: Figures) -> Figures:
     given = record["input"]
     if record["params"].get("remainder", "days_inclusive") != "days_inclusive":
         raise NotAdopted("days are counted whole, the day of the event included")
-    full = days(given)
+    stay = stay_of(record)
     held = Decimal(given.get("persisted") or 0)
     changes = [(day_of(event["date"]), Decimal(event["quantity"])) for event in given["events"]]
-    held += sum((units for day, units in changes if day < full.first_on), Decimal(0))
-    within = [(day, units) for day, units in changes if full.first_on <= day < full.end_on]
-    return by_slices(record, dated_moves(full, held, within))
+    held += sum((units for day, units in changes if day < stay.days.first_on), Decimal(0))
+    within = [(day, units) for day, units in changes if stay.days.first_on <= day < stay.days.end_on]
+    return by_slices(record, dated_moves(stay, held, within))
 
 
 def unique_slices(record: Figures) -> Figures:
-    given, full = record["input"], days(record["input"])
+    given, stay = record["input"], stay_of(record)
     before = [f"held before, {place}" for place in range(int(given.get("persisted") or 0))]
-    changes = [Presence(full.first_on - _ONE_DAY, member, "add") for member in before]
+    changes = [Presence(stay.days.first_on - _ONE_DAY, member, "add") for member in before]
     changes += [Presence(day_of(op["date"]), str(op["id"]), op.get("op", "add")) for op in given["ops"]]
-    return by_slices(record, presence_moves(full, changes))
+    return by_slices(record, presence_moves(stay, changes))
 
 
-def days(given: Figures) -> Days:
-    found = bounds(given, "period", to_the_second=False)
+def stay_of(record: Figures) -> Stay:
+    found = bounds(record["input"], "period", to_the_second=False)
     assert found is not None
-    return Days(*found)
+    counts = {**record["input"], **record["params"]}
+    full_days = next((counts[name] for name in ("day_count", "full_days", "period_days") if name in counts), None)
+    return Stay(Days(*found), None if full_days is None else int(full_days))
 
 
 def local_days_between(record: Figures) -> Figures:
