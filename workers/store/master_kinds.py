@@ -69,6 +69,7 @@ METRICS: Final = Kind(
         "requires": "text[]",
         "dimensions": "text[]",
         "unit": "text",
+        "options": "jsonb",
     },
     {"owner": "text"},
     "quantities rest on that; add another metric",

@@ -29,7 +29,7 @@ def put_subscribed(loading: Loading) -> Mapping[str, Metric]:
             continue
         rows["metrics", name] = {
             "name": name, "aggregation": NAME, "property": metric.item, "unit": metric.unit, "requires": [],
-            "dimensions": [], "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
+            "dimensions": [], "options": {}, "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
         }  # fmt: skip
     loading.check()
     put(loading, kinds.METRICS, {place: {c: row.get(c) for c in kinds.METRICS.columns} for place, row in rows.items()})
