@@ -26,6 +26,7 @@ TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities"}
+    | {"price_book_versions", "price_book_plans", "price_book_charges"}
 )
 
 

@@ -12,6 +12,7 @@ from pydantic import (
     Field,
     StringConstraints,
     Tag,
+    model_validator,
 )
 
 from domain.canonical import DIGITS_MAX, EXPONENT_MAX
@@ -116,17 +117,29 @@ Prices = Annotated[
 ]
 
 
-class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+#: A published price book and a plan of it.
+PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/[a-z][a-z0-9-]{0,30}$")]
 
-    The owner answers for the prices: the legal entity that sells at them unless one is given.
+
+class Version(_Part):
+    """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
+
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. The owner answers
+    for the prices: the legal entity that sells at them unless one is given.
     """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
-    prices: Prices
+    prices: Prices | None = None
+    plan: PlanName | None = None
     owner: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Version":
+        if (self.prices is None) == (self.plan is None):
+            raise ValueError("has to have either `prices` or a `plan`")
+        return self
 
 
 class Contract(_Part):

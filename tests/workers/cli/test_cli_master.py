@@ -182,7 +182,7 @@ def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_
         ("aggregation: count", "aggregation: average", "metrics.calls.aggregation: is 'average'"),
         ("aggregation: count", "aggregation: sum, property: seconds", "has no seconds, which calls reads"),
         ('unit_amount: "0.25"', 'unit_amount: "-1"', "price_books.plain.calls.terms.unit_amount: is below zero"),
-        ("model: per_unit", "model: flat", "price_books.plain.calls.terms.model"),
+        ("model: per_unit", "model: by_moon", "price_books.plain.calls.terms.model"),
         ("kind: decimal", "kind: number", "meters.call.ended.versions[0].fields[0].kind"),
         ("op: equals", "op: like", "exclusion_rules.tests.conditions[0].op"),
         ("version: 1, from: 2026-01-01, prices", "version: 1, from: 2026-01-01, to: 2026-01-01, prices", "not after"),
