@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from functools import reduce
 from typing import Final
 
 from domain.canonical import decimal_of, decimal_text
@@ -154,6 +155,11 @@ def rounded_to(number: Decimal, decimals: int) -> Decimal:
     """The number at that many decimals (hundreds if -2), a tie away from zero; never minus zero."""
     quantum = Decimal(1).scaleb(-decimals)
     return ROUNDING.add(ROUNDING.quantize(number, quantum), ZERO)
+
+
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The exact sum; zero if there are none."""
+    return reduce(EXACT.add, numbers, ZERO)
 
 
 def total(amounts: Iterable[Money], currency: Currency) -> Money:

@@ -1,13 +1,19 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from decimal import Decimal
 
+import msgspec
+
+from domain.canonical import Json
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
-from domain.money import ZERO, Currency
+from domain.money import Currency
 from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
+
+_read = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +47,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period, or that something was rated under.
+    """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -52,6 +59,7 @@ class Terms:
     price: Price
     is_in_force: bool = True
     was_rated: bool = False
+    service_days: tuple[int, int] | None = None
     stood: Shares | None = None
 
 
@@ -95,23 +103,28 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 yield charge
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
-    used = {(window.contract_version_id, window.metric_id) for window in windows}
+    used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
+    metrics = {key[:2] for key in used}
     for key, each in terms.items():
-        if key not in used:
-            idle = _idle(run, each)
-            if each.was_rated or not idle.usage.amount.is_zero:
-                yield idle
+        if (*key, "") in used:
+            continue
+        idle = _nothing(run, each, "") if key in metrics else _idle(run, each)
+        if each.was_rated or not idle.usage.amount.is_zero:
+            yield idle
 
 
 def _idle(run: Run, terms: Terms) -> Rated:
     """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
 
-    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
+    does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
         return _made(run, terms, "", usage, is_touched=False)
-    return _one(run, terms, "", Measured(ZERO), is_touched=False) if terms.is_in_force else _nothing(run, terms, "")
+    if not terms.is_in_force:
+        return _nothing(run, terms, "")
+    return _one(run, terms, "", Measured.none(), is_touched=False)
 
 
 def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = False) -> Rated:
@@ -120,13 +133,19 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
-def _one(run: Run, terms: Terms, dimensions: str, usage: Measured, *, is_touched: bool) -> Rated:
-    return _made(
-        run, terms, dimensions, rate(usage, terms.price, currency=Currency(run.currency)), is_touched=is_touched
-    )
+def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
+    usage = rate(measured, terms.price, currency=Currency(run.currency))
+    return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
 def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touched: bool) -> Rated:
     return Rated(
         run, terms.price_id, terms.contract_version_id, terms.metric_id, dimensions, is_touched=is_touched, usage=usage
     )
+
+
+def dimensions_of(text: str) -> Mapping[str, Json] | None:
+    """The values that a window is kept apart by; None without any, or where a hash stands for what was too long."""
+    found = _read(text) if text.startswith("{") else None
+    return found if isinstance(found, Mapping) else None

@@ -1,12 +1,11 @@
 """Published rounding, unit conversion and allocation by our own money and units."""
 
 from decimal import Decimal
-from functools import reduce
 from typing import Final
 
-from case_figures import Calculations, Figures, NotAdopted
+from case_figures import Calculations, Figures, NotAdopted, of_stated
 
-from domain.money import EXACT, ZERO, Currency, allocate_units
+from domain.money import Currency, allocate_units, exact_sum
 from domain.units import MODES, Conversion, Mode, Rounding
 
 #: Modes under the names that other systems give them.
@@ -41,8 +40,8 @@ def sum_round_order(record: Figures) -> Figures:
     rule = rounding(record["params"].get("mode", "half_up"), record["params"].get("scale", 2))
     values = [Decimal(value) for value in record["input"]["values"]]
     return {
-        "round_of_sum": rule.apply(reduce(EXACT.add, values, ZERO)),
-        "sum_of_rounded": reduce(EXACT.add, map(rule.apply, values), ZERO),
+        "round_of_sum": rule.apply(exact_sum(values)),
+        "sum_of_rounded": exact_sum(map(rule.apply, values)),
     }
 
 
@@ -60,11 +59,13 @@ def currency_scale(record: Figures) -> Figures:
     return {"scale": Decimal(Currency(record["input"]["currency"]).minor_units)}
 
 
-CALCULATIONS: Calculations = {
-    "round_amount": rounded,
-    "round_quantity": rounded,
-    "convert_quantity": convert_quantity,
-    "sum_round_order": sum_round_order,
-    "currency_scale": currency_scale,
-    "allocate_largest_remainder": allocate_largest_remainder,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        "round_amount": rounded,
+        "round_quantity": rounded,
+        "convert_quantity": convert_quantity,
+        "sum_round_order": sum_round_order,
+        "currency_scale": currency_scale,
+        "allocate_largest_remainder": allocate_largest_remainder,
+    }
+)

@@ -15,6 +15,7 @@ from domain.metrics import Metric, Span
 from domain.periods import Window
 from domain.prices import moved_by, parse_price
 from domain.rating import moved
+from workers.rating import dimensions_of
 from workers.store import measures
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
 from workers.store.measures import Asked, Held
@@ -88,9 +89,10 @@ usual as (
       and v.starts_at <= now() and v.ends_at > now() join contracts c on c.id = v.contract_id
     where p.metric_id in (select metric_id from bundles where price_id is null) group by 1, 2, 3) t
   order by metric_id, contracts desc, newest desc)
-select b.bundle, b.units, coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
+select b.bundle, b.units, case when p.id is null then '' else b.dimensions end as dimensions,
+  coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
   case when p.id is null then 'usual_price' else 'price_in_force' end as basis, b.metric_id, b.subscription_id,
-  b.billing_period_id, b.contract_version_id, b.dimensions, b.month, b.month_end,
+  b.billing_period_id, b.contract_version_id, b.month, b.month_end,
   p.id is not null and b.billing_period_id is not null as is_window,
   coalesce(case when not b.is_plain then null
     when b.aggregation = 'unique_count' then (select count(*) from (
@@ -192,7 +194,7 @@ def _amounts(conn: Connection, bundles: Sequence[Row[Any]], values: Mapping[str,
     for row in conn.execute(_MORE, values) if measured else ():
         more.setdefault(row.bundle, []).append(row)
     moves = dict(zip([row.bundle for row in measured], _moves(conn, measured, more), strict=True))
-    return [moves[row.bundle] if row.bundle in moves else _amount(row.terms, row.so_far, row.units) for row in bundles]
+    return [moves[row.bundle] if row.bundle in moves else _amount(row.terms, row) for row in bundles]
 
 
 def _moves(
@@ -226,12 +228,16 @@ def _moved(row: Row[Any], held: Held | None, metric: Metric, more: Sequence[Row[
         return None
 
 
-def _amount(terms: Mapping[str, Any] | None, so_far: Decimal | int, units: Decimal) -> Decimal | None:
-    """By how much the units move the price of what is there; None without a price, or where it refuses the quantity."""
+def _amount(terms: Mapping[str, Any] | None, bundle: Row[Any]) -> Decimal | None:
+    """By how much the units move the price of what is there.
+
+    None without a price, or where it refuses the quantity or needs more of the usage than that.
+    """
     if terms is None:
         return None
+    held, dimensions = Decimal(bundle.so_far), dimensions_of(bundle.dimensions)
     try:
-        return moved_by(parse_price(terms), Decimal(units), held=Decimal(so_far))
+        return moved_by(parse_price(terms), Decimal(bundle.units), held=held, dimensions=dimensions)
     except Rejection:
         return None
 

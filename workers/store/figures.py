@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from domain.errors import Rejection
 from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
 from domain.prices import Measured, parse_price
@@ -173,11 +174,17 @@ def _asked(row: Row[Any], lot: int) -> measures.Asked:
 
 
 def _net(row: Row[Any], measured: Measured | None) -> Decimal:
-    """What a window would bill beyond what it has billed; nothing where there is none."""
+    """What a window would bill beyond what it has billed; nothing where there is none.
+
+    Nothing is told either where the price needs more than was measured, or refuses it.
+    """
     if measured is None:
         return ZERO
     currency = Currency(row.currency)
-    rated = rate(measured, parse_price(row.terms), currency=currency)
+    try:
+        rated = rate(measured, parse_price(row.terms), currency=currency)
+    except Rejection:
+        return ZERO
     return correction(rated.amount, billed=Money(row.billed, currency)).amount
 
 

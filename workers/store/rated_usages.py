@@ -72,7 +72,9 @@ order by 1, 2, 3, 5
 #: which something changes belongs to what comes after.
 _PRICED = text(f"""
 select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
-  case when m.aggregation = 'subscribed' then b.ends_on - b.starts_on end as period_days, stood.parts
+  m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
+  case when v.is_in_force then least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date)
+    - greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) else 0 end as service_days
 from {_OF_RUNS}
 join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
@@ -85,7 +87,7 @@ join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (
   select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
-    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.dimensions = '' and o.amount <> 0) as was_rated) r
 left join lateral (
   select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
     select n.quantity,
@@ -100,13 +102,14 @@ where v.is_in_force or r.was_rated or exists (select from aggregates g where g.s
   and g.billing_period_id = b.id and g.contract_version_id = v.id)
 order by 1, 2
 """)
-#: All rows are one document: arrays of texts would be escaped character by character, and traces are full of quotes.
 _SAVE = text("""
 insert into rated_usages (billing_run_id, subscription_id, billing_period_id, contract_version_id, metric_id, price_id,
   dimensions, lot, revision, quantity, amount, currency, trace, is_touched)
-select * from jsonb_to_recordset(cast(:rows as jsonb)) as t (billing_run_id bigint, subscription_id integer,
-  billing_period_id integer, contract_version_id integer, metric_id integer, price_id integer, dimensions text,
-  lot integer, revision integer, quantity numeric, amount numeric, currency text, trace jsonb, is_touched boolean)
+select * from unnest(cast(:billing_run_id as bigint[]), cast(:subscription_id as integer[]),
+  cast(:billing_period_id as integer[]), cast(:contract_version_id as integer[]), cast(:metric_id as integer[]),
+  cast(:price_id as integer[]), cast(:dimensions as text[]), cast(:lot as integer[]), cast(:revision as integer[]),
+  cast(:quantity as numeric[]), cast(:amount as numeric[]), cast(:currency as text[]), cast(:trace as jsonb[]),
+  cast(:is_touched as boolean[]))
 order by 2, 3, 4, 5, 7
 """)
 #: One update counts all children of a draft at once; two last siblings cannot both see the other as open.
@@ -169,8 +172,9 @@ def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
     """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
     found: dict[int, list[Terms]] = {}
     for row in conn.execute(_PRICED, _values(runs)):
-        stood = None if row.period_days is None else shares_of(row.period_days, row.parts or ())
-        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, stood)
+        stood = shares_of(row.period_days, row.parts or ()) if row.is_subscribed else None
+        days = max(row.service_days, 0), row.period_days
+        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, days, stood)
         found.setdefault(row.work_id, []).append(terms)
     return found
 
@@ -183,26 +187,25 @@ def _price(terms: str) -> Price:
 
 def save(conn: Connection, rated: Sequence[Rated]) -> None:
     """Insert the rated usage with its trace; the revision is one, since a lot is sealed and rated once."""
-    rows = [
+    conn.execute(
+        _SAVE,
         {
-            "billing_run_id": each.run.billing_run_id,
-            "subscription_id": each.run.subscription_id,
-            "billing_period_id": each.run.billing_period_id,
-            "contract_version_id": each.contract_version_id,
-            "metric_id": each.metric_id,
-            "price_id": each.price_id,
-            "dimensions": each.dimensions,
-            "lot": each.run.lot,
-            "revision": 1,
-            "quantity": each.usage.quantity,
-            "amount": each.usage.amount.amount,
-            "currency": each.run.currency,
-            "trace": [step.to_json() for step in each.usage.steps],
-            "is_touched": each.is_touched,
-        }
-        for each in rated
-    ]
-    conn.execute(_SAVE, {"rows": _encode(rows).decode()})
+            "billing_run_id": [each.run.billing_run_id for each in rated],
+            "subscription_id": [each.run.subscription_id for each in rated],
+            "billing_period_id": [each.run.billing_period_id for each in rated],
+            "contract_version_id": [each.contract_version_id for each in rated],
+            "metric_id": [each.metric_id for each in rated],
+            "price_id": [each.price_id for each in rated],
+            "dimensions": [each.dimensions for each in rated],
+            "lot": [each.run.lot for each in rated],
+            "revision": [1] * len(rated),
+            "quantity": [each.usage.quantity for each in rated],
+            "amount": [each.usage.amount.amount for each in rated],
+            "currency": [each.run.currency for each in rated],
+            "trace": [_encode([step.to_json() for step in each.usage.steps]).decode() for each in rated],
+            "is_touched": [each.is_touched for each in rated],
+        },
+    )
 
 
 def count_down(conn: Connection, ready: Sequence[Ready], runs: Sequence[Run]) -> list[tuple[Ready, int]]:
