@@ -2,18 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-import msgspec
-
-from domain.canonical import Json
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
 from domain.money import Currency
 from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
-
-_read = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +137,3 @@ def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touc
     return Rated(
         run, terms.price_id, terms.contract_version_id, terms.metric_id, dimensions, is_touched=is_touched, usage=usage
     )
-
-
-def dimensions_of(text: str) -> Mapping[str, Json] | None:
-    """The values that a window is kept apart by; None without any, or where a hash stands for what was too long."""
-    found = _read(text) if text.startswith("{") else None
-    return found if isinstance(found, Mapping) else None

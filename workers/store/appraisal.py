@@ -15,7 +15,6 @@ from domain.metrics import Metric, Span
 from domain.periods import Window
 from domain.prices import moved_by, parse_price
 from domain.rating import moved
-from workers.rating import dimensions_of
 from workers.store import measures
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
 from workers.store.measures import Asked, Held
@@ -89,10 +88,9 @@ usual as (
       and v.starts_at <= now() and v.ends_at > now() join contracts c on c.id = v.contract_id
     where p.metric_id in (select metric_id from bundles where price_id is null) group by 1, 2, 3) t
   order by metric_id, contracts desc, newest desc)
-select b.bundle, b.units, case when p.id is null then '' else b.dimensions end as dimensions,
-  coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
+select b.bundle, b.units, coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
   case when p.id is null then 'usual_price' else 'price_in_force' end as basis, b.metric_id, b.subscription_id,
-  b.billing_period_id, b.contract_version_id, b.month, b.month_end,
+  b.billing_period_id, b.contract_version_id, b.dimensions, b.month, b.month_end,
   p.id is not null and b.billing_period_id is not null as is_window,
   coalesce(case when not b.is_plain then null
     when b.aggregation = 'unique_count' then (select count(*) from (
@@ -235,7 +233,7 @@ def _amount(terms: Mapping[str, Any] | None, bundle: Row[Any]) -> Decimal | None
     """
     if terms is None:
         return None
-    held, dimensions = Decimal(bundle.so_far), dimensions_of(bundle.dimensions)
+    held, dimensions = Decimal(bundle.so_far), measures.dimensions_of(bundle.dimensions) if bundle.is_window else None
     try:
         return moved_by(parse_price(terms), Decimal(bundle.units), held=held, dimensions=dimensions)
     except Rejection:

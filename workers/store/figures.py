@@ -174,10 +174,7 @@ def _asked(row: Row[Any], lot: int) -> measures.Asked:
 
 
 def _net(row: Row[Any], measured: Measured | None) -> Decimal:
-    """What a window would bill beyond what it has billed; nothing where there is none.
-
-    Nothing is told either where the price needs more than was measured, or refuses it.
-    """
+    """What a window would bill beyond what it has billed; nothing without one, or if its price refuses it."""
     if measured is None:
         return ZERO
     currency = Currency(row.currency)

@@ -1,6 +1,6 @@
 """Measures: what windows hold, read by `domain` as the quantity and whatever else of it a price may need."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, TextClause, text
 
+from domain.canonical import Json
 from domain.errors import Rejection
 from domain.metrics import Kept, Metric, Span, parse_metric
 from domain.money import EXACT, ZERO
 from domain.periods import Window
 from domain.prices import Measured
-from workers.rating import dimensions_of
 
 #: Values that are read for one question; more must be kept apart, by dimensions or subscriptions, to be measured.
 VALUES_MAX: Final = 1_000_000
@@ -122,6 +122,12 @@ def metrics(conn: Connection, ids: Sequence[int]) -> dict[int, Metric]:
 @lru_cache(_CACHED)
 def _metric(fields: str, options: str) -> Metric:
     return parse_metric({**_decode(fields), **_decode(options)})
+
+
+@lru_cache(_CACHED)
+def dimensions_of(words: str) -> Mapping[str, Json] | None:
+    """The values that usage is kept apart by; None without any, or where they are too long to be kept as they are."""
+    return _decode(words) if words.startswith("{") else None
 
 
 def of_quantity(quantity: Decimal, dimensions: str) -> Measured:
