@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_fields import (
@@ -60,20 +60,31 @@ Prices = Annotated[
 ]
 
 
+#: A published price book and a plan of it.
+PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/[a-z][a-z0-9-]{0,30}$")]
+
+
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+    """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
-    `entitlements` by feature say what may be used meanwhile; read by `domain`.
-
-    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. The owner answers
+    for the prices: the legal entity that sells at them unless one is given. `entitlements` by feature say what may be
+    used meanwhile; read by `domain`.
     """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
-    prices: Prices
+    prices: Prices | None = None
+    plan: PlanName | None = None
     entitlements: dict[Ref, dict[str, Any]] = {}
     owner: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Version":
+        if (self.prices is None) == (self.plan is None):
+            raise ValueError("has to have either `prices` or a `plan`")
+        return self
 
 
 class Contract(_Part):
@@ -146,6 +157,20 @@ class Metric(_Part):
     dimensions: list[Ref] = []
     product: Ref | None = None
     owner: Name | None = None
+    operation: Ref | None = None
+    percent: Any = None
+    roll_over_at: Any = None
+    amount: Ref | None = None
+    by: Ref | None = None
+    filter: dict[Ref, list[Any]] | None = None
+    recurring: bool | None = None
+    bucket: Ref | None = None
+    negative: Ref | None = None
+    convert: dict[Ref, Any] | None = None
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
 
 
 class Dimension(_Part):
