@@ -94,6 +94,12 @@ window_outside medium
 period_empty medium
     A period would end before it begins.
     Correct the dates that are named.
+interval_invalid medium
+    The text is not a whole number of years, months, weeks or days.
+    Write it as P1M, P3M, P1Y, P2W or P10D.
+too_many_periods medium
+    More periods would lie between two instants than a century has months.
+    Correct the instants or the interval.
 external_key_invalid high
     A document's key in the ERP would be too short, too long or not plain.
     Correct the rule that makes it.
@@ -143,6 +149,15 @@ subscription_not_found medium
 contract_not_in_force medium
     The subscription's contract has no version at the event's time.
     Publish the version; the usage heals by itself.
+entitlement_invalid medium
+    The terms of an entitlement do not fit its feature, or leave something open.
+    Correct the field that is named.
+feature_unknown low
+    There is no such subscription, or no such feature.
+    Correct the name, or publish the feature.
+entitlement_amount_invalid low
+    What is asked for is no positive quantity.
+    Ask for more than nothing, or for no amount at all.
 price_not_found high
     The contract version has no price for a metric that was used.
     Add the price to the contract version; the work heals by itself.
@@ -167,6 +182,12 @@ quantity_invalid medium
 OF_MONEY: Final = """
 price_invalid high
     The terms of a price contradict themselves.
+    Correct the field that is named.
+coupon_invalid high
+    A coupon gives nothing, gives two things, or gives more than there is.
+    Correct the field that is named.
+credit_invalid high
+    A grant of credit is over nothing, or over before it begins.
     Correct the field that is named.
 price_book_invalid high
     A price book contradicts itself, such as by two prices for one metric in one plan.

@@ -130,6 +130,15 @@ class Definition:
             raise self.refuse(name, f"has {len(inner.entries)} names", fix=f"give at most {ENTRIES_MAX}")
         return {each: inner.optional_decimal(each) for each in inner.entries}
 
+    def optional_object(self, name: str) -> "Definition | None":
+        """The definition under a name, or None if it is not given or null."""
+        value = self.entries.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.refuse(name, "is not an object", fix="give an object of fields")
+        return Definition(value, self.refusal, self.field(name))
+
     def objects(self, name: str, *, entries_max: int = ENTRIES_MAX) -> "Iterator[Definition]":
         """The definitions in a list, each with its place in its path."""
         for place, value in enumerate(self._list(name, entries_max)):

@@ -1,7 +1,7 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import msgspec
@@ -48,8 +48,9 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period, or that something was rated under.
+    """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -59,6 +60,7 @@ class Terms:
     price: Price
     is_in_force: bool = True
     was_rated: bool = False
+    service_days: tuple[int, int] | None = None
     stood: Shares | None = None
 
 
@@ -100,18 +102,21 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
             yield _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
-    used = {(window.contract_version_id, window.metric_id) for window in windows}
+    used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
+    metrics = {key[:2] for key in used}
     for key, each in terms.items():
-        if key not in used:
-            idle = _idle(run, each)
-            if each.was_rated or not idle.usage.amount.is_zero:
-                yield idle
+        if (*key, "") in used:
+            continue
+        idle = _nothing(run, each, "") if key in metrics else _idle(run, each)
+        if each.was_rated or not idle.usage.amount.is_zero:
+            yield idle
 
 
 def _idle(run: Run, terms: Terms) -> Rated:
     """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
 
-    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
+    does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
@@ -128,6 +133,7 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
 
 
 def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
     usage = rate(measured, terms.price, currency=Currency(run.currency))
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 

@@ -29,7 +29,8 @@ class Measured:
     (`peaks`); `buckets` are the quantities of the metric's time buckets in their order. None means that the metric does
     not keep it. `dimensions` are the values that this usage is kept apart by.
     `unprorated` is the quantity before it was reduced to the part of the period that it was there for: it chooses the
-    tier of a price that charges one tier.
+    tier of a price that charges one tier. `service_days` are the days of the period that the price is in force for and
+    all of its days; None means all of them.
     """
 
     quantity: Decimal
@@ -39,6 +40,7 @@ class Measured:
     buckets: tuple[Decimal, ...] | None = None
     dimensions: Mapping[str, Json] | None = None
     unprorated: Decimal | None = None
+    service_days: tuple[int, int] | None = None
 
     @classmethod
     def none(cls) -> "Measured":

@@ -7,6 +7,8 @@ from typing import Final, TypeAlias
 from domain.canonical import Json
 from domain.definitions import Definition
 from domain.money import EXACT, QUOTIENT, ZERO
+from domain.prices.adjusted import Adjusted
+from domain.prices.adjustments import parse_adjustments
 from domain.prices.bucketed import Bucketed
 from domain.prices.converted import Converted
 from domain.prices.matrix import Matrix
@@ -16,7 +18,8 @@ from domain.prices.priced import PriceInvalid
 
 #: A new model is added here or to `nested.Inner`; master data and database need no change.
 Plain: TypeAlias = Inner | Matrix | Bucketed | Converted
-Price: TypeAlias = Plain
+#: A price as it is, or with what a contract changes about it.
+Price: TypeAlias = Plain | Adjusted[Plain]
 
 MODELS: Final[Mapping[str, type[Plain]]] = {
     **INNER,
@@ -27,12 +30,14 @@ MODELS: Final[Mapping[str, type[Plain]]] = {
 
 
 def parse_price(terms: Mapping[str, Json]) -> Price:
-    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25"}`.
+    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25", "adjustments": {"percentage": "10"}}`.
 
     Raises `PriceInvalid`, which names the field and the fix.
     """
-    definition = Definition(terms, PriceInvalid)
-    return MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    adjustments = parse_adjustments(terms)
+    definition = Definition({name: terms[name] for name in terms if name != "adjustments"}, PriceInvalid)
+    plain = MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    return plain if adjustments is None else Adjusted(plain, adjustments)
 
 
 def price_json(price: Price) -> dict[str, Json]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.bench import billing, exceptions, growth, limit, machine, naive, speed
+from infra.bench import billing, exceptions, growth, limit, machine, naive, prices, speed
 from infra.bench.exceptions import NotAllGrouped
 from infra.bench.figures import Figure
 from infra.bench.growth import Sizes
@@ -22,12 +22,12 @@ from workers.embedded.supervised import NotStarted
 
 EXIT_BELOW_FLOOR = 1
 EXIT_NOT_MEASURED = 2
-NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing")
+NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing", "prices")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: events of each figure, seconds of paced runs, exceptions, subscriptions, runs."""
+    """How much is measured: events of each figure, seconds of paced runs, and how many of all else; repetitions."""
 
     events: int
     single_events: int
@@ -36,12 +36,13 @@ class Scale:
     growth: Sizes
     exceptions: int
     subscriptions: int
+    aggregates: int
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 3)
+FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 20_000, 3)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 5_000, 1)
 
 
 class Bench:
@@ -65,6 +66,7 @@ class Bench:
             "naive": lambda: naive.measure(folder, events=scale.naive_events, runs=scale.runs, lines=self._lines),
             "exceptions": lambda: exceptions.measure(scale.exceptions, runs=scale.runs),
             "billing": lambda: billing.measure(folder, subscriptions=scale.subscriptions, runs=scale.runs),
+            "prices": lambda: prices.measure(scale.aggregates, runs=scale.runs),
         }
         figures = acts[name]()
         if name == "limit":

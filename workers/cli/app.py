@@ -8,9 +8,11 @@ from workers.cli import (
     close,
     demo,
     doctor,
+    entitlements,
     exceptions,
     explain,
     master,
+    meters,
     on_call,
     people,
     policies,
@@ -22,6 +24,7 @@ from workers.cli import (
     sources,
     status,
     trace,
+    usage,
     work,
 )
 from workers.cli.console import EXIT_CODES
@@ -43,6 +46,8 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(send.send)
+app.add_typer(usage.app, name="usage")
+app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(explain.explain)
@@ -54,6 +59,7 @@ app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")
+app.add_typer(entitlements.app, name="entitlements")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)

@@ -12,6 +12,7 @@ from domain.periods import EVER
 from domain.validation import MeterInvalid, check_metric
 from workers.store import master_kinds as kinds
 from workers.store import master_owners, parked, register
+from workers.store.master_accounts import products_of_metrics
 from workers.store.master_file import Place
 from workers.store.master_models import Mapping as MappingEntry
 from workers.store.master_parties import OPEN_END, instant_of, instant_text
@@ -32,15 +33,18 @@ def put_metrics(loading: Loading) -> None:
     meters = ids(loading, kinds.METERS, named, name="name", what="meter")
     kept_owners = master_owners.by_name(loading, "metrics", metrics)
     owners = master_owners.by_name(loading, "meters", meters)
+    products = products_of_metrics(loading)
     rows: dict[Place, Row] = {}
     for name, each in metrics.items():
-        fields = {"name": name, **each.model_dump(exclude={"owner"})}
+        fields = {"name": name, **each.model_dump(exclude={"owner", "product"})}
         try:
             _check_fed(loading, parse_metric(fields), ("metrics", name))
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
         owner = each.owner or kept_owners.get(name, owners[each.meter or ""])
-        rows["metrics", name] = {**fields, "meter_id": meters[each.meter or ""], "owner": owner}
+        rows["metrics", name] = {
+            **fields, "meter_id": meters[each.meter or ""], "owner": owner, "product_id": products.get(name),
+        }  # fmt: skip
     for kept in _kept_metrics(loading):
         if kept.name not in metrics:
             _check_fed(loading, kept, ("meters", kept.meter))
@@ -101,7 +105,7 @@ def _put_exclusion_rules(loading: Loading) -> None:
 def put_subscriptions(loading: Loading) -> None:
     """Put subscriptions; one may end earlier as long as no later usage is attributed to it. Raises `MasterInvalid`."""
     subscriptions = loading.master.subscriptions
-    named = [(("subscriptions", ref, "contract"), each.contract) for ref, each in subscriptions.items()]
+    named = [(("subscriptions", ref, "contract"), each.contract or "") for ref, each in subscriptions.items()]
     contracts = ids(loading, kinds.CONTRACTS, named, name="ref", what="contract")
     cycles = _cycles(loading)
     zones: dict[int, str] = {row.id: row.zone for row in loading.conn.execute(
@@ -110,9 +114,10 @@ def put_subscriptions(loading: Loading) -> None:
     )}  # fmt: skip
     rows: dict[Place, Row] = {}
     for ref, each in subscriptions.items():
-        zone = zones[contracts[each.contract]]
+        contract_id = contracts[each.contract or ""]
+        zone = zones[contract_id]
         rows["subscriptions", ref] = {
-            "ref": ref, "contract_id": contracts[each.contract], "cycle_id": cycles[each.cycle],
+            "ref": ref, "contract_id": contract_id, "cycle_id": cycles[each.cycle or ""],
             "starts_at": instant_text(each.starts, zone, missing=EVER),
             "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
         }  # fmt: skip
@@ -121,7 +126,7 @@ def put_subscriptions(loading: Loading) -> None:
 
 
 def _cycles(loading: Loading) -> Mapping[str, int]:
-    named = {("subscriptions", ref, "cycle"): each.cycle for ref, each in loading.master.subscriptions.items()}
+    named = {("subscriptions", ref, "cycle"): each.cycle or "" for ref, each in loading.master.subscriptions.items()}
     found = loading.conn.execute(
         text("""select id, legal_entity_id || '/' || name as name from billing_cycles
              where legal_entity_id || '/' || name = any(cast(:names as text[]))"""),

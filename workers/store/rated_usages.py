@@ -56,7 +56,9 @@ order by 1, 2, 3, 5
 #: which something changes belongs to what comes after.
 _PRICED = text(f"""
 select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
-  case when m.aggregation = 'subscribed' then b.ends_on - b.starts_on end as period_days, stood.parts
+  m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
+  case when v.is_in_force then least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date)
+    - greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) else 0 end as service_days
 from {_OF_RUNS}
 join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
@@ -69,7 +71,7 @@ join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (
   select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
-    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.dimensions = '' and o.amount <> 0) as was_rated) r
 left join lateral (
   select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
     select n.quantity,
@@ -132,8 +134,9 @@ def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
     """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
     found: dict[int, list[Terms]] = {}
     for row in conn.execute(_PRICED, _values(runs)):
-        stood = None if row.period_days is None else shares_of(row.period_days, row.parts or ())
-        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, stood)
+        stood = shares_of(row.period_days, row.parts or ()) if row.is_subscribed else None
+        days = max(row.service_days, 0), row.period_days
+        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, days, stood)
         found.setdefault(row.work_id, []).append(terms)
     return found
 

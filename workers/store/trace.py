@@ -81,7 +81,8 @@ where subscription_id = :subscription_id and billing_period_id = :billing_period
 _LINE = """
 select r.id as rated_usage_id, r.lot, r.quantity, r.amount, r.currency, r.trace, l.id as line, l.position,
   l.description, l.net, l.tax_category, l.tax_rate, i.id as invoice_id, i.number_text as number, i.kind, i.state,
-  i.invoice_on, i.gross, q.state as erp_state, q.connection_id, q.external_key, q.erp_number, q.confirmed_at
+  i.account_id as billed_to, i.invoice_on, i.gross, q.state as erp_state, q.connection_id, q.external_key,
+  q.erp_number, q.confirmed_at
 from rated_usages r left join invoice_lines l on l.rated_usage_id = r.id left join invoices i on i.id = l.invoice_id
 left join erp_postings q on q.invoice_id = i.id and q.state <> 'superseded'
 where r.subscription_id = :subscription_id and r.billing_period_id = :billing_period_id and r.metric_id = :metric_id

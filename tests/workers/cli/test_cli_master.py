@@ -219,12 +219,13 @@ def test_a_price_of_a_metric_that_is_not_there_is_refused(load):
 
 def test_every_problem_of_a_file_is_named_at_once_with_its_line(load):
     content = changed("currency: USD, zone", "currency: usd, zone").replace("name: Account A", "nam: Account A")
+    content = content.replace("tax_category: service, revenue", "revenue")
 
     told = "".join(load(content).err.split())
 
     assert f"master.yaml:{line_of(content, 'usd')}:legal_entities.us.currency" in told
     assert f"master.yaml:{line_of(content, 'nam: Account')}:accounts.A.nam" in told
-    assert f"master.yaml:{line_of(content, 'nam: Account')}:accounts.A.name" in told
+    assert f"master.yaml:{line_of(content, 'calls: {terms')}:price_books.plain.calls.tax_category" in told
 
 
 @pytest.mark.parametrize(
