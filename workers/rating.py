@@ -2,18 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-import msgspec
-
-from domain.canonical import Json
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
 from domain.money import Currency
 from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
-
-_read = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +25,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The quantity of one metric under one contract version and set of dimensions, over all lots up to the run's."""
+    """What one metric measures under one contract version and set of dimensions, over all lots up to the run's.
+
+    `is_carried`: the period holds no usage of it, and what came before goes on.
+    """
 
     contract_version_id: int
     metric_id: int
     metric: str
     dimensions: str
-    quantity: Decimal
+    measured: Measured
     is_touched: bool
-
-    @property
-    def measured(self) -> Measured:
-        """As a price sees it."""
-        return Measured(self.quantity, dimensions=dimensions_of(self.dimensions))
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +91,10 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 metric=window.metric,
                 contract_version=window.contract_version_id,
             )
-        if found.is_in_force or window.quantity:
-            yield _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+        if found.is_in_force or window.measured.quantity:
+            charge = _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+            if not (window.is_carried and charge.usage.amount.is_zero):
+                yield charge
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
     used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
@@ -142,9 +137,3 @@ def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touc
     return Rated(
         run, terms.price_id, terms.contract_version_id, terms.metric_id, dimensions, is_touched=is_touched, usage=usage
     )
-
-
-def dimensions_of(text: str) -> Mapping[str, Json] | None:
-    """The values that a window is kept apart by; None without any, or where a hash stands for what was too long."""
-    found = _read(text) if text.startswith("{") else None
-    return found if isinstance(found, Mapping) else None

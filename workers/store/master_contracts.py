@@ -9,8 +9,8 @@ from sqlalchemy import text
 from domain.canonical import Json, canonical_json
 from domain.periods import EVER
 from domain.prices import PriceInvalid, parse_price, price_json
+from workers.store import master_fits, master_owners, master_plans
 from workers.store import master_kinds as kinds
-from workers.store import master_owners, master_plans
 from workers.store.master_file import Place
 from workers.store.master_models import BookEntry, Version
 from workers.store.master_parties import OPEN_END, instant_of
@@ -249,8 +249,11 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[
 def _put_prices(loading: Loading, versions: list[tuple[int, _New]]) -> None:
     named = [((*new.wanted.place, "prices", metric), metric) for _, new in versions for metric in new.prices]
     metrics = ids(loading, kinds.METRICS, named, name="name", what="metric")
-    put(loading, kinds.PRICES, {
+    rows = {
         (*new.wanted.place, "prices", metric): {
             "contract_version_id": version_id, "metric_id": metrics[metric], **price,
         } for version_id, new in versions for metric, price in new.prices.items()
-    })  # fmt: skip
+    }  # fmt: skip
+    master_fits.check(loading, rows)
+    loading.check()
+    put(loading, kinds.PRICES, rows)

@@ -70,6 +70,7 @@ METRICS: Final = Kind(
         "requires": "text[]",
         "dimensions": "text[]",
         "unit": "text",
+        "options": "jsonb",
     },
     {"owner": "text", "product_id": "text"},
     "quantities rest on that; add another metric",

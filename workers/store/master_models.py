@@ -154,6 +154,16 @@ class Metric(_Part):
     dimensions: list[Ref] = []
     product: Ref | None = None
     owner: Name | None = None
+    operation: Ref | None = None
+    percent: Any = None
+    roll_over_at: Any = None
+    amount: Ref | None = None
+    by: Ref | None = None
+    filter: dict[Ref, list[Any]] | None = None
+    recurring: bool | None = None
+    bucket: Ref | None = None
+    negative: Ref | None = None
+    convert: dict[Ref, Any] | None = None
 
 
 class Dimension(_Part):
