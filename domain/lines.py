@@ -1,7 +1,7 @@
 """Lines of a period that is billed in parts: what each part bills, and what is booked where usage changes later."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
 from typing import Final, Literal
@@ -10,6 +10,7 @@ from domain.commitments import below_minimum, over_maximum
 from domain.money import EXACT, ZERO, Currency, Money, rounded_to, total
 from domain.prices import Adjusted, Adjustments, Measured, Price, QuantityNegative, TraceStep
 from domain.prices.adjustments import free_in
+from domain.prices.price import Plain
 
 Position = Literal["single", "first", "mid", "last"]
 Term = Literal["in_advance", "in_arrears"]
@@ -163,6 +164,7 @@ def _line(price: Price, part: Part, *, begins: bool, ends: bool, tops_up: bool) 
         # A first part has nothing before it; a package that was started elsewhere is charged whole again.
         is_start = begins and (not before or plain.model == "package")
         raw = _difference(plain, None if is_start else before, EXACT.add(before, quantity))
+        by = _off_left(plain, before, by, Money.zero(part.billed.currency))
     elif ends:
         whole = plain if by.windowed is None else Adjusted(plain, Adjustments(windowed=by.windowed))
         raw = _difference(whole, None, EXACT.add(before, quantity))
@@ -198,12 +200,14 @@ def _count(step: TraceStep) -> Decimal:
 
 
 def _discounted(raw: Iterable[_Raw], by: Adjustments, billed: Money) -> tuple[Component, ...]:
-    """The components, rounded, each less its percentage and then what lies above the maximum, in their order."""
+    """The components in their order, rounded, less their percentage, what comes off, what lies above the maximum."""
     currency = billed.currency
-    components, so_far = [], billed.rounded()
+    components, so_far, off = [], billed.rounded(), Money(by.amount_off, currency).rounded()
     for rule, tier, quantity, exact in raw:
         amount = Money(exact, currency).rounded()
         discount = Money(by.discount(amount.amount), currency).rounded()
+        taken = max(min(off, amount - discount), Money.zero(currency))
+        off, discount = off - taken, discount + taken
         if by.maximum is not None:
             maximum = rounded_to(by.maximum, currency.minor_units)
             above = over_maximum((amount - discount).amount, maximum, billed=so_far.amount)
@@ -211,6 +215,15 @@ def _discounted(raw: Iterable[_Raw], by: Adjustments, billed: Money) -> tuple[Co
         components.append(Component(rule, tier, quantity, amount, discount))
         so_far += amount - discount
     return tuple(components)
+
+
+def _off_left(plain: Plain, before: Decimal, by: Adjustments, none: Money) -> Adjustments:
+    """The adjustments with what the parts before have left of the amount off."""
+    if not by.amount_off or not before:
+        return by
+    earlier = _discounted(_difference(plain, None, before), Adjustments(percentage=by.percentage), none)
+    used = total((each.net for each in earlier), none.currency).amount
+    return replace(by, amount_off=max(EXACT.subtract(by.amount_off, used), ZERO))
 
 
 def _paid(components: tuple[Component, ...], part: Part, *, quantity: Decimal, charges: Money) -> PartLine:

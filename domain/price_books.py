@@ -119,11 +119,12 @@ def parse_book(entries: Mapping[str, Json]) -> PriceBook:
         plain_text(entries["name"]),
         Currency(plain_text(entries["currency"])),
         date.fromisoformat(plain_text(entries["valid_from"])),
-        {name: _parse_plan(plan) for name, plan in sorted(plans.items())},
+        {name: parse_plan(plan) for name, plan in sorted(plans.items())},
     )
 
 
-def _parse_plan(plan: Json) -> Plan:
+def parse_plan(plan: Json) -> Plan:
+    """The plan of entries of the right shape, such as a book has. Raises `PriceInvalid`."""
     assert isinstance(plan, Mapping), plan
     charges = plan["charges"]
     assert isinstance(charges, Sequence), charges

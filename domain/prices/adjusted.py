@@ -60,7 +60,7 @@ class Adjusted(Generic[M_co]):
     def price(self, measured: Measured) -> Priced:
         """The exact amount of what was measured in a whole period, with what was changed as steps of their own."""
         steps = list(self._usage(measured))
-        for adjust in (self._discount, self._maximum, partial(self._minimum, measured)):
+        for adjust in (self._discount, self._amount_off, self._maximum, partial(self._minimum, measured)):
             step = adjust(Priced.of(*steps).amount)
             if step is not None:
                 steps.append(step)
@@ -92,6 +92,10 @@ class Adjusted(Generic[M_co]):
     def _discount(self, amount: Decimal) -> TraceStep | None:
         percentage, discount = self.adjustments.percentage, self.adjustments.discount(amount)
         return TraceStep.of("discount", -discount, percentage=percentage, of=amount) if discount else None
+
+    def _amount_off(self, amount: Decimal) -> TraceStep | None:
+        off = max(min(self.adjustments.amount_off, amount), ZERO)
+        return TraceStep.of("amount_off", -off, amount_off=self.adjustments.amount_off, of=amount) if off else None
 
     def _maximum(self, amount: Decimal) -> TraceStep | None:
         maximum = self.adjustments.maximum

@@ -67,10 +67,14 @@ class Ladder(OfQuantity):
             return below_zero(quantity, is_refused=self.negative_quantity == "refuse")
         if quantity:
             return None
-        flat = self.tiers[0].flat_amount
-        if self.zero_usage == "first_tier_flat" and flat:
-            return Priced.of(TraceStep.of("tier_flat", flat, tier="1", quantity=ZERO))
-        return Priced.of(TraceStep.of("no_usage", ZERO, quantity=ZERO))
+        first = self.tiers[0]
+        if self.zero_usage == "none" or not first.flat_amount:
+            return Priced.of(TraceStep.of("no_usage", ZERO, quantity=ZERO))
+        flat = TraceStep.of("tier_flat", first.flat_amount, tier="1", quantity=ZERO)
+        if first.cap_amount is None or first.flat_amount <= first.cap_amount:
+            return Priced.of(flat)
+        over = EXACT.subtract(first.cap_amount, first.flat_amount)
+        return Priced.of(flat, TraceStep.of("tier_cap", over, tier="1", cap_amount=first.cap_amount))
 
 
 #: The fields of every ladder, in the order of its construction.

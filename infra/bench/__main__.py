@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.bench import billing, entitlements, exceptions, growth, limit, machine, naive, speed
+from infra.bench import billing, entitlements, exceptions, growth, limit, machine, naive, prices, speed
 from infra.bench.entitlements import WrongAnswer
 from infra.bench.exceptions import NotAllGrouped
 from infra.bench.figures import Figure
@@ -23,12 +23,12 @@ from workers.embedded.supervised import NotStarted
 
 EXIT_BELOW_FLOOR = 1
 EXIT_NOT_MEASURED = 2
-NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing", "entitlements")
+NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing", "prices", "entitlements")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: events of each figure, seconds of paced runs, exceptions, subscriptions, checks, runs."""
+    """How much is measured: events of each figure, seconds of paced runs, and how many of all else; repetitions."""
 
     events: int
     single_events: int
@@ -37,14 +37,17 @@ class Scale:
     growth: Sizes
     exceptions: int
     subscriptions: int
+    aggregates: int
     entitled: int
     checks: int
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 1_000_000, 5_000, 3)
+FULL = Scale(
+    1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 20_000, 1_000_000, 5_000, 3
+)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 50_000, 1_000, 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 5_000, 50_000, 1_000, 1)
 
 
 class Bench:
@@ -69,6 +72,7 @@ class Bench:
             "exceptions": lambda: exceptions.measure(scale.exceptions, runs=scale.runs),
             "entitlements": lambda: entitlements.measure(scale.entitled, checks=scale.checks, runs=scale.runs),
             "billing": lambda: billing.measure(folder, subscriptions=scale.subscriptions, runs=scale.runs),
+            "prices": lambda: prices.measure(scale.aggregates, runs=scale.runs),
         }
         figures = acts[name]()
         if name == "limit":

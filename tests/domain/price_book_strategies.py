@@ -3,18 +3,11 @@
 import string
 from datetime import date
 
-from domain_strategies import currencies, graduated_prices, prices
+from domain_strategies import all_prices, currencies
 from hypothesis import strategies as st
 
 from domain.contracts import PriceTerms
 from domain.price_books import Plan, PriceBook
-from domain.prices import Price
-from domain.prices.volume import Volume
-
-
-def any_prices() -> st.SearchStrategy[Price]:
-    by_volume = graduated_prices().map(lambda price: Volume(price.tiers, price.zero_usage))
-    return st.one_of(prices(), by_volume)
 
 
 def slugs() -> st.SearchStrategy[str]:
@@ -32,7 +25,7 @@ def names(max_size: int = 64) -> st.SearchStrategy[str]:
 
 
 def charges() -> st.SearchStrategy[PriceTerms]:
-    return st.builds(PriceTerms, names(), any_prices(), names(), names(255))
+    return st.builds(PriceTerms, names(), all_prices(), names(), names(255))
 
 
 @st.composite

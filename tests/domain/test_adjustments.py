@@ -56,6 +56,7 @@ def adjustments(draw: st.DrawFn) -> Adjustments:
         draw(st.none() | conversions().filter(lambda c: c.factor == 1 or c.divisor == 1)),
         draw(decimals(highest="1000", places=2)),
         draw(decimals(highest="100", places=2)),
+        draw(decimals(highest="500", places=2)),
         maximum,
         draw(st.none() | st.builds(Minimum, minimum, st.booleans())) if is_bounded else None,
         draw(st.none() | windowed),
@@ -129,6 +130,13 @@ def test_a_discount_takes_its_part_off_a_credit_too():
     price = adjusted({**PER_UNIT, "negative_quantity": "credit"}, percentage="25", maximum="100")
 
     assert price.amount_for(Decimal(-2)).amount == -3
+
+
+def test_an_amount_off_comes_off_once_after_the_percentage_and_never_below_nothing():
+    price = adjusted({**PER_UNIT, "negative_quantity": "credit"}, percentage="25", amount_off="5")
+
+    assert [price.amount_for(Decimal(units)).amount for units in (10, 2, -2)] == [10, 0, -3]
+    assert steps(price.amount_for(Decimal(2)))[1:] == [("discount", -1), ("amount_off", -3)]
 
 
 def test_what_the_price_refuses_stays_refused():
@@ -254,6 +262,7 @@ def test_usage_that_a_maximum_or_a_minimum_swallows_is_no_money_at_risk():
         ({"percentage": "100.1"}, "adjustments.percentage"),
         ({"percentage": "1.234567891"}, "adjustments.percentage"),
         ({"percentage": 0.5}, "adjustments.percentage"),
+        ({"amount_off": "-1"}, "adjustments.amount_off"),
         ({"free_units": "-1"}, "adjustments.free_units"),
         ({"maximum": "-1"}, "adjustments.maximum"),
         ({"minimum": "10"}, "adjustments.minimum"),

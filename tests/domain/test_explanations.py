@@ -8,15 +8,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from domain_strategies import currencies, decimals, graduated_prices, prices, quantities
+from domain_strategies import all_prices, currencies, decimals, usage_of, usages
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.explanations import SENTENCES, Told, explained, money_text, number_text
 from domain.metrics.subscribed import Share, Shares
 from domain.money import Currency, Money
-from domain.prices import Price, TraceStep, parse_price
-from domain.prices.volume import Volume
+from domain.prices import Measured, Price, TraceStep, parse_price
 from domain.rating import correction, rate, rate_subscribed
 
 pytestmark = pytest.mark.fast
@@ -40,17 +39,17 @@ def rules() -> set[str]:
     return found
 
 
-def line(price: Price, quantity: Decimal, currency: Currency = USD, billed: Decimal = Decimal(0)) -> Told:
+def line(price: Price, usage: Decimal | Measured, currency: Currency = USD, billed: Decimal = Decimal(0)) -> Told:
     """The line that bills what was not yet billed of a quantity under a price."""
-    rated = rate(quantity, price, currency=currency)
+    rated = rate(usage, price, currency=currency)
     return Told(
         metric="requests",
         unit="request",
         dimensions={},
         starts_on=date(2026, 6, 1),
         ends_on=date(2026, 7, 1),
-        period_quantity=quantity,
-        quantity=quantity,
+        period_quantity=rated.quantity,
+        quantity=rated.quantity,
         amount=rated.amount,
         net=correction(rated.amount, billed=Money(billed, currency)),
         steps=rated.steps,
@@ -68,16 +67,16 @@ def test_every_rule_has_a_sentence():
     assert {"tier", "per_unit"} <= rules()
 
 
-@given(st.one_of(prices(), graduated_prices().map(lambda p: Volume(p.tiers, p.zero_usage))), quantities(), currencies())
-def test_each_sentence_finds_the_facts_it_tells_in_the_step(price, quantity, currency):
-    for step in rate(quantity, price, currency=currency).steps:
-        wanted = set(re.findall(r"{(\w+)", SENTENCES[step.rule])) - {"stretch"}
-        assert wanted <= dict(step.facts).keys()
+@given(all_prices(), usages(), currencies())
+def test_each_step_has_the_facts_of_one_of_its_sentences(price, usage, currency):
+    for step in rate(usage, price, currency=currency).steps:
+        told = dict(step.facts).keys() | {"stretch"}
+        assert any(set(re.findall(r"{(\w+)", each)) <= told for each in SENTENCES[step.rule])
 
 
-@given(prices(), quantities(), currencies(), st.integers(-(10**6), 10**6))
-def test_the_amounts_that_are_printed_sum_to_the_net(price, quantity, currency, billed):
-    told = line(price, quantity, currency, Money(Decimal(billed), currency).rounded().amount)
+@given(all_prices(), usages(), currencies(), st.integers(-(10**6), 10**6))
+def test_the_amounts_that_are_printed_sum_to_the_net(price, usage, currency, billed):
+    told = line(price, usage, currency, Money(Decimal(billed), currency).rounded().amount)
 
     assert sum(printed(told), Decimal(0)) == told.net.amount
     assert [each.amount for each in explained(told) if each.amount is not None] == printed(told)
@@ -125,15 +124,61 @@ def test_a_correction_says_what_was_billed_before_and_what_is_new():
     assert "takes back 2." in explained(replace(told, quantity=Decimal(-2)))[2].text
 
 
-def test_packages_that_were_started_are_told_whole_after_the_units_that_are_free():
+def test_packages_are_told_whole_after_the_units_that_are_free():
     terms = {"model": "package", "package_size": "10", "package_amount": "3", "free_units": "1"}
 
     texts = [each.text for each in explained(line(parse_price(terms), Decimal(96)))]
 
     assert texts[2:4] == [
         "1 unit free of charge: USD 0.00.",
-        "Packages of 10 units, started for 95 units: 10 at USD 3 each: USD 30.00.",
+        "Packages of 10 units for 95 units: 10 at USD 3 each: USD 30.00.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        ({"model": "flat", "amount": "5", "due": "always"}, ["A flat amount: USD 5.00."]),
+        (
+            {"model": "per_unit", "unit_amount": "2", "per": "1000", "cap_amount": "0.01"},
+            ["12 units at USD 2 for each 1,000: USD 0.024.", "It costs USD 0.01 at most: USD -0.014."],
+        ),
+        (
+            {"model": "graduated_percentage", "tiers": [{"up_to": None, "rate_percent": "2.5", "cap_amount": "0.2"}]},
+            ["Tier 1, all of it: 2.5 % of 12: USD 0.30.", "Tier 1 costs USD 0.2 at most: USD -0.10."],
+        ),
+        (
+            {
+                "model": "percentage", "rate_percent": "10", "fixed_amount": "0.1", "free_events": 1,
+                "event_minimum": "1",
+            },
+            [
+                "Free of charge are 1 event, and 4 of what events come to: USD 0.00.",
+                "10 % of 8, the sum of 1 event: USD 0.80.",
+                "A fixed amount of USD 0.1 for each of 1 event: USD 0.10.",
+                "An event costs USD 1 at least, which 1 event did not reach: USD 0.10.",
+            ],
+        ),
+        (
+            {"model": "converted", "pricing_unit": "credits", "conversion_rate": "0.01",
+             "price": {"model": "per_unit", "unit_amount": "3"}},
+            ["12 units at credits 3 each, which is 36 credits at USD 0.01 each: USD 0.36."],
+        ),
+        (
+            {"model": "bucketed", "price": {"model": "per_unit", "unit_amount": "3"}},
+            ["12 units at USD 3 each, in 2 time buckets: USD 36.00."],
+        ),
+        (
+            {"model": "matrix", "dimensions": ["region"], "cells": [{"values": ["eu"], "unit_amount": "3"}]},
+            ["The price is that for region eu: USD 0.00.", "12 units at USD 3 each: USD 36.00."],
+        ),
+    ],
+    ids=lambda each: each["model"] if isinstance(each, dict) else "",
+)  # fmt: skip
+def test_a_price_of_any_model_is_told_in_its_own_words(terms, says):
+    usage = usage_of((Decimal(4), Decimal(8)), "eu")
+
+    assert [each.text for each in explained(line(parse_price(terms), usage)) if each.amount is not None] == says
 
 
 def test_what_stood_for_a_part_of_the_period_is_told_with_its_days():

@@ -33,7 +33,12 @@ def bounds() -> st.SearchStrategy[Adjustments]:
     minimum = st.none() | st.builds(Minimum, decimals(lowest="0.01", highest="400", places=2))
     percentage = decimals(highest="100", places=2)
     return st.builds(
-        Adjustments, free_units=quantities(), percentage=percentage, maximum=st.none() | maximum, minimum=minimum
+        Adjustments,
+        free_units=quantities(),
+        percentage=percentage,
+        amount_off=decimals(highest="5000", places=2),
+        maximum=st.none() | maximum,
+        minimum=minimum,
     )
 
 
@@ -158,6 +163,14 @@ def test_free_units_are_taken_by_the_earliest_parts_after_conversion():
 
     assert part_line(price, part(1200, "mid", before=1200)).quantity == 1
     assert part_line(price, part(1200, "mid", before=2900)).quantity == 2
+
+
+def test_an_amount_off_is_used_up_by_the_earliest_parts():
+    price = parse_price({"model": "per_unit", "unit_amount": "1", "adjustments": {"amount_off": "10"}})
+
+    assert part_line(price, part(8, "first")).total == NONE
+    assert part_line(price, part(8, "mid", before=8)).total == usd("6")
+    assert part_line(price, part(8, "last", before=16)).total == usd("8")
 
 
 def test_credits_pay_what_is_due_and_no_more():

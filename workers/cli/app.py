@@ -12,6 +12,7 @@ from workers.cli import (
     exceptions,
     explain,
     master,
+    meters,
     on_call,
     people,
     policies,
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(send.send)
 app.add_typer(usage.app, name="usage")
+app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(explain.explain)

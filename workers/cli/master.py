@@ -9,6 +9,7 @@ import typer
 from workers.cli import console, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
+from workers.cli.master_import import import_
 from workers.cli.working import work_here
 from workers.store import master, master_file
 
@@ -18,6 +19,9 @@ app = typer.Typer(help="Load legal entities, contracts, prices, meters and mappi
 @app.callback()
 def group() -> None:
     """Load legal entities, contracts, prices, meters and mappings."""
+
+
+app.command("import")(import_)
 
 
 @app.command("load")

@@ -14,8 +14,8 @@ from pydantic import Field, StringConstraints, ValidationError
 from domain.canonical import Json
 from domain.definitions import DefinitionInvalid
 from domain.price_books import PriceBook, book_json, faults, parse_book
+from workers.store.master_fields import Day
 from workers.store.master_file import Bounds, Document, MasterInvalid, Place, Problem, content_of, read_as_far
-from workers.store.master_models import Day
 from workers.store.price_forms import Form, Terms
 
 #: What the published form of a file is called.

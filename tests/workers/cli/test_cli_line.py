@@ -220,6 +220,8 @@ def test_commands_teach_how_to_use_them(operator):
         "doctor",
         "sources",
         "master",
+        "usage",
+        "meters",
     ):
         ran = operator(name, "--help")
         assert ran.code == 0
