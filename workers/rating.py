@@ -1,12 +1,11 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
-from domain.money import ZERO, Currency
+from domain.money import Currency
 from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
 
@@ -26,14 +25,18 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The quantity of one metric under one contract version and set of dimensions, over all lots up to the run's."""
+    """What one metric measures under one contract version and set of dimensions, over all lots up to the run's.
+
+    `is_carried`: the period holds no usage of it, and what came before goes on.
+    """
 
     contract_version_id: int
     metric_id: int
     metric: str
     dimensions: str
-    quantity: Decimal
+    measured: Measured
     is_touched: bool
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +91,10 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 metric=window.metric,
                 contract_version=window.contract_version_id,
             )
-        if found.is_in_force or window.quantity:
-            yield _one(run, found, window.dimensions, window.quantity, is_touched=window.is_touched)
+        if found.is_in_force or window.measured.quantity:
+            charge = _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+            if not (window.is_carried and charge.usage.amount.is_zero):
+                yield charge
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
     used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
@@ -111,7 +116,9 @@ def _idle(run: Run, terms: Terms) -> Rated:
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
         return _made(run, terms, "", usage, is_touched=False)
-    return _one(run, terms, "", ZERO, is_touched=False) if terms.is_in_force else _nothing(run, terms, "")
+    if not terms.is_in_force:
+        return _nothing(run, terms, "")
+    return _one(run, terms, "", Measured.none(), is_touched=False)
 
 
 def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = False) -> Rated:
@@ -120,8 +127,9 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
-def _one(run: Run, terms: Terms, dimensions: str, quantity: Decimal, *, is_touched: bool) -> Rated:
-    usage = rate(Measured(quantity, service_days=terms.service_days), terms.price, currency=Currency(run.currency))
+def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
+    usage = rate(measured, terms.price, currency=Currency(run.currency))
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 

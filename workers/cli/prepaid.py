@@ -44,10 +44,8 @@ def grant(
     Example: tallyline credits grant UA 250.00 --entity us --currency USD --from 2026-01-01 --to 2027-01-01 --reason
     "paid ahead, receipt 4711"
     """
-    if currency not in MINOR_UNITS:
-        raise Failure(f"{currency} is no currency that a document can be in", fix="use a code such as EUR")
     payload = {
-        "account": account, "legal_entity": entity, "amount": _number(amount), "currency": currency,
+        "account": account, "legal_entity": entity, "amount": _number(amount), "currency": _currency(currency),
         "starts_on": _day(starts), "ends_on": None if ends is None else _day(ends), "priority": priority,
         "rollover_days": rollover_days, "rollover_percent": _number(rollover_percent),
         "rollover_amount": None if rollover_amount is None else _number(rollover_amount),
@@ -98,6 +96,13 @@ def show(number: Annotated[int, typer.Argument(help="Of the grant.")], as_json: 
     shown = [[f"{row.at:%Y-%m-%d %H:%M} UTC", row.kind, row.amount, row.left, row.document or "", row.carried_to or ""]
              for row in rows]  # fmt: skip
     console.out().print(console.table(f"Grant {number}", columns, shown))
+
+
+def _currency(given: str) -> str:
+    """A currency with minor units. Raises `Failure`."""
+    if given not in MINOR_UNITS:
+        raise Failure(f"{given} is no currency that a document can be in", fix="use a code such as EUR")
+    return given
 
 
 def _number(given: str) -> str:

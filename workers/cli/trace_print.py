@@ -101,7 +101,7 @@ def add_rated(node: Tree, line: Row) -> None:
     )
     number = line["number"] or f"draft {line['invoice_id']}"
     of = f"{line['kind'].replace('_', ' ')} [bold]{escape(number)}[/] of {line['invoice_on']}, {line['state']}"
-    node.add(f"{of}, gross {line['currency']} {money(line['gross'])}")
+    node.add(f"{of}, to {escape(line['billed_to'])}, gross {line['currency']} {money(line['gross'])}")
     if line["erp_state"] is not None:
         node.add(_erp(line))
 

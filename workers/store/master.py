@@ -3,15 +3,18 @@
 import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
 from queues.work import Hintable
 from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
+from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
+from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
@@ -39,10 +42,18 @@ _FIXES = {
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
+    return document, validated(document, MasterData)
+
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """The values of a file as what they must be. Raises `MasterInvalid` with every problem found."""
     try:
-        return document, MasterData.model_validate(document.values)
+        return model.model_validate(document.values)
     except ValidationError as error:
-        raise MasterInvalid(file, _problems(document, error.errors(include_url=False))) from None
+        raise MasterInvalid(document.file, _problems(document, error.errors(include_url=False))) from None
 
 
 def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
@@ -68,6 +79,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     """
     audit.hold(conn)
     loading = Loading(conn, document, master, person)
+    complete(loading)
     put_parties(loading)
     put_sources(loading)
     put_dimensions(loading)
@@ -78,6 +90,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
+    put_entitlements(loading)
     return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 

@@ -1,70 +1,34 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    StringConstraints,
-    Tag,
-)
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
-from domain.canonical import DIGITS_MAX, EXPONENT_MAX
 from queues.contracts import SEQUENCE_DIGITS_MAX
+from workers.store.master_fields import (
+    STRICT,
+    Code,
+    CycleName,
+    Day,
+    Name,
+    Number,
+    PlanName,
+    Quantities,
+    Ref,
+    Slug,
+    Subject,
+    Text,
+    When,
+)
+from workers.store.master_party_models import Account, LegalEntity, Product
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1_000)]
-Subject = Annotated[str, StringConstraints(min_length=1, max_length=1_024)]
-Code = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Number = Annotated[int, Field(ge=1)]
-#: The legal entity and the cycle's name: `pony/month`.
-CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
-
-#: As many digits as `domain` keeps exactly; the exponent is bounded with them.
-Quantities = Annotated[
-    Decimal, Field(ge=0, max_digits=DIGITS_MAX, decimal_places=EXPONENT_MAX, allow_inf_nan=False, strict=False)
-]
-
-DATE_LENGTH = len("2013-01-31")
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
 
 
-def _day(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return date.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is no date") from None
-
-
-def _when(value: object) -> object:
-    """A day, which its reader turns into the first instant of it in a zone, or an instant with its offset."""
-    if not isinstance(value, str) or len(value) <= DATE_LENGTH:
-        return _day(value)
-    try:
-        instant = datetime.fromisoformat(value)
-    except ValueError:
-        raise ValueError("is neither a date nor an instant") from None
-    if instant.tzinfo is None:
-        raise ValueError("is an instant without an offset")
-    return instant.astimezone(UTC)
-
-
-Day = Annotated[date, BeforeValidator(_day)]
-When = Annotated[date | datetime, BeforeValidator(_when)]
-
-
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+    model_config = STRICT
 
 
 class Connection(_Part):
@@ -76,29 +40,10 @@ class Connection(_Part):
     concurrency: Number = 1
 
 
-class LegalEntity(_Part):
-    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
-
-    name: Name
-    currency: Code
-    zone: Name
-    jurisdiction: Ref
-    connection: Slug
-    receivable_account: Name = "assets:receivable"
-    tax_account: Name = "liabilities:tax"
-    tax_accounts: dict[Ref, Name] = {}
-
-
 class Cycle(_Part):
     """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
 
     zone: Name | None = None
-
-
-class Account(_Part):
-    """Who pays."""
-
-    name: Name
 
 
 class BookEntry(_Part):
@@ -117,24 +62,34 @@ Prices = Annotated[
 
 
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+    """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
-    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
+    feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
+    sells at them unless one is given.
     """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
-    prices: Prices
+    prices: Prices | None = None
+    plan: PlanName | None = None
+    entitlements: dict[Ref, dict[str, Any]] = {}
     owner: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Version":
+        if (self.prices is None) == (self.plan is None):
+            raise ValueError("has to have either `prices` or a `plan`")
+        return self
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
 
-    account: Ref
-    legal_entity: Slug
-    currency: Code
+    account: Ref | None = None
+    legal_entity: Slug | None = None
+    currency: Code | None = None
     versions: list[Version] = []
 
 
@@ -148,10 +103,13 @@ class Quantity(_Part):
 
 
 class Subscription(_Part):
-    """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
+    """One thing sold under a contract, billed by a cycle of the contract's legal entity.
 
-    contract: Ref
-    cycle: CycleName
+    Of one that is there, what is left out stays; `to: null` lets it go on until further notice.
+    """
+
+    contract: Ref | None = None
+    cycle: CycleName | None = None
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
     quantities: list[Quantity] = []
@@ -194,7 +152,22 @@ class Metric(_Part):
     property: Ref | None = None
     requires: list[Ref] = []
     dimensions: list[Ref] = []
+    product: Ref | None = None
     owner: Name | None = None
+    operation: Ref | None = None
+    percent: Any = None
+    roll_over_at: Any = None
+    amount: Ref | None = None
+    by: Ref | None = None
+    filter: dict[Ref, list[Any]] | None = None
+    recurring: bool | None = None
+    bucket: Ref | None = None
+    negative: Ref | None = None
+    convert: dict[Ref, Any] | None = None
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
 
 
 class Dimension(_Part):
@@ -202,6 +175,38 @@ class Dimension(_Part):
 
     owner: Name
     meaning: str = Field(default="", max_length=1_000)
+
+
+class Feature(_Part):
+    """What a subscription may be entitled to; a metered one limits the quantity of a metric."""
+
+    kind: Literal["boolean", "static", "metered"]
+    metric: Ref | None = None
+    owner: Name
+    meaning: str = Field(default="", max_length=1_000)
+
+
+class Entitlement(_Part):
+    """That a subscription has terms of its own for a feature, which go before those of its contract."""
+
+    subscription: Ref
+    feature: Ref
+    terms: dict[str, Any]
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class Grant(_Part):
+    """A quantity of a metered feature on top of its limit, from an instant until it expires; zero takes it back."""
+
+    subscription: Ref
+    feature: Ref
+    name: Ref
+    quantity: Decimal = Field(ge=0, max_digits=38, decimal_places=30, strict=False)
+    priority: int = Field(default=1, ge=0, le=1_000)
+    starts: When = Field(alias="from")
+    expires: When | None = None
+    rollover_max: Decimal | None = Field(default=None, ge=0, max_digits=38, decimal_places=30, strict=False)
 
 
 class ExclusionRule(_Part):
@@ -244,6 +249,7 @@ class MasterData(_Part):
     legal_entities: dict[Slug, LegalEntity] = {}
     cycles: dict[CycleName, Cycle] = {}
     accounts: dict[Ref, Account] = {}
+    products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}
     contracts: dict[Ref, Contract] = {}
     subscriptions: dict[Ref, Subscription] = {}
@@ -252,5 +258,8 @@ class MasterData(_Part):
     dimensions: dict[Ref, Dimension] = {}
     metrics: dict[Ref, Metric] = {}
     exclusion_rules: dict[Ref, ExclusionRule] = {}
+    features: dict[Ref, Feature] = {}
+    entitlements: list[Entitlement] = []
+    grants: list[Grant] = []
     mappings: list[Mapping] = []
     tax_rates: list[TaxRate] = []

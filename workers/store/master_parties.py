@@ -14,6 +14,7 @@ from domain.periods import EVER, first_instant
 from domain.validation import MeterInvalid, fields_of
 from workers.store import master_kinds as kinds
 from workers.store import master_owners
+from workers.store.master_accounts import put_accounts, put_products, put_tax_registrations
 from workers.store.master_file import Place
 from workers.store.master_models import MeterVersion
 from workers.store.master_rows import Loading, ids, put
@@ -37,7 +38,7 @@ def instant_text(when: date | datetime | None, zone: str, *, missing: datetime) 
 
 
 def put_parties(loading: Loading) -> None:
-    """Put connections, legal entities, cycles, tax rates, accounts and contracts. Raises `MasterInvalid`."""
+    """Put connections, legal entities, cycles, tax rates, accounts, products and contracts. Raises `MasterInvalid`."""
     _check_definitions(loading)
     master = loading.master
     put(loading, kinds.CONNECTIONS, {
@@ -64,9 +65,9 @@ def put_parties(loading: Loading) -> None:
             "source": each.source,
         } for n, each in enumerate(master.tax_rates)
     })  # fmt: skip
-    put(loading, kinds.ACCOUNTS, {
-        ("accounts", name): {"id": name, "name": each.name} for name, each in master.accounts.items()
-    })  # fmt: skip
+    put_tax_registrations(loading)
+    put_accounts(loading)
+    put_products(loading)
     _put_contracts(loading)
 
 
@@ -79,7 +80,7 @@ def _check_definitions(loading: Loading) -> None:
     for name, cycle in master.cycles.items():
         _probe(loading, ("cycles", name, "zone"), partial(first_instant, SOME_DAY, cycle.zone or "UTC"))
     for name, contract in master.contracts.items():
-        _probe(loading, ("contracts", name, "currency"), partial(Currency, contract.currency))
+        _probe(loading, ("contracts", name, "currency"), partial(Currency, contract.currency or ""))
     seen: dict[tuple[str, str, date], int] = {}
     for n, rate in enumerate(master.tax_rates):
         if rate.ends is not None and rate.ends <= rate.starts:
@@ -120,9 +121,9 @@ def zones_of(loading: Loading, entities: Iterable[tuple[Place, str]]) -> Mapping
 
 def _put_contracts(loading: Loading) -> None:
     contracts = loading.master.contracts
-    accounts = [(("contracts", ref, "account"), each.account) for ref, each in contracts.items()]
+    accounts = [(("contracts", ref, "account"), each.account or "") for ref, each in contracts.items()]
     ids(loading, kinds.ACCOUNTS, accounts, name="id", what="account")
-    entities = [(("contracts", ref, "legal_entity"), each.legal_entity) for ref, each in contracts.items()]
+    entities = [(("contracts", ref, "legal_entity"), each.legal_entity or "") for ref, each in contracts.items()]
     ids(loading, kinds.LEGAL_ENTITIES, entities, name="id", what="legal entity")
     put(loading, kinds.CONTRACTS, {
         ("contracts", ref): {

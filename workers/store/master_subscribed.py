@@ -7,6 +7,7 @@ from domain.definitions import DefinitionInvalid
 from domain.metrics.subscribed import NAME, parse_subscribed
 from workers.store import master_kinds as kinds
 from workers.store import master_owners
+from workers.store.master_accounts import products_of_metrics
 from workers.store.master_file import Place
 from workers.store.master_models import Metric
 from workers.store.master_rows import Loading, Row, put
@@ -20,16 +21,20 @@ def put_subscribed(loading: Loading) -> Mapping[str, Metric]:
     metrics = loading.master.metrics
     mine = {name: each for name, each in metrics.items() if each.aggregation == NAME}
     kept_owners = master_owners.by_name(loading, "metrics", mine)
+    products = products_of_metrics(loading)
     rows: dict[Place, Row] = {}
     for name, each in mine.items():
         try:
-            metric = parse_subscribed({"name": name, **each.model_dump(exclude={"owner"}, exclude_defaults=True)})
+            metric = parse_subscribed(
+                {"name": name, **each.model_dump(exclude={"owner", "product"}, exclude_defaults=True)}
+            )
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
             continue
         rows["metrics", name] = {
             "name": name, "aggregation": NAME, "property": metric.item, "unit": metric.unit, "requires": [],
-            "dimensions": [], "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
+            "dimensions": [], "options": {}, "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
+            "product_id": products.get(name),
         }  # fmt: skip
     loading.check()
     put(loading, kinds.METRICS, {place: {c: row.get(c) for c in kinds.METRICS.columns} for place, row in rows.items()})

@@ -47,12 +47,14 @@ looked as (
   from t join subscriptions s on s.id = t.subscription_id join billing_periods p on p.id = t.billing_period_id
   left join lateral (select id, lot from billing_runs r where r.billing_period_id = p.id
     order by r.lot desc limit 1) o on true)
-select l.subscription_id, l.billing_period_id, l.lot, l.contract_id, c.currency, c.legal_entity_id, c.account_id, c.ref,
+select l.subscription_id, l.billing_period_id, l.lot, l.contract_id, c.currency, c.legal_entity_id,
+  coalesce(a.bill_to_id, a.id) as account_id, c.ref,
   l.starts_on || '/' || l.ends_on as period,
   case when l.run_lot is null or (l.run_lot = l.lot and l.lot = 1) then 'invoice' else 'correction' end
     || case when l.run_lot = l.lot then ' of run ' || l.run_id else ' of the next run' end as document,
   case when l.used_lot is null then l.is_idle else l.used_lot > coalesce(l.rated_lot, 0) end as is_due
-from looked l join contracts c on c.id = l.contract_id order by c.account_id, c.ref, l.starts_on, l.subscription_id
+from looked l join contracts c on c.id = l.contract_id join accounts a on a.id = c.account_id
+order by c.account_id, c.ref, l.starts_on, l.subscription_id
 """)
 _OF_TOUCHED = """unnest(cast(:subscriptions as integer[]), cast(:periods as integer[]))
   as t (subscription_id, billing_period_id)"""

@@ -39,13 +39,16 @@ billed as (
           select max(i.created_at) - interval '10 minutes'
           from invoices i join billing_runs o on o.id = i.billing_run_id
           where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))))"""
+#: A document goes to the account that receives those of the contract's account, as it is now; whose usage it bills
+#: stays known by the contract.
 _DRAFT = text(f"""
 with {_BILLED}
 insert into invoices (billing_run_id, legal_entity_id, account_id, contract_id, currency, pending, invoice_on,
   posting_on, service_starts_on, service_ends_on, correlation_id)
-select :run, c.legal_entity_id, c.account_id, c.id, c.currency, count(*), :invoice_on, :posting_on, :starts_on,
-  :ends_on, :correlation_id || '/' || c.ref
-from billed b join contracts c on c.id = b.contract_id group by c.id order by c.id
+select :run, c.legal_entity_id, coalesce(a.bill_to_id, a.id), c.id, c.currency, count(*), :invoice_on, :posting_on,
+  :starts_on, :ends_on, :correlation_id || '/' || c.ref
+from billed b join contracts c on c.id = b.contract_id join accounts a on a.id = c.account_id
+group by c.id, a.id order by c.id
 """)
 _CHILDREN = text(f"with {_BILLED} select subscription_id from billed order by subscription_id")
 

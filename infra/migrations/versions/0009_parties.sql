@@ -22,6 +22,88 @@ create table subscription_quantities (
 );
 create index subscription_quantities_known on subscription_quantities (subscription_id, item, starts_on);
 
+create table account_identities (                   -- what another system calls an account
+  id            integer generated always as identity primary key,
+  system        text not null check (length(system) between 1 and 255),
+  identifier    text not null check (length(identifier) between 1 and 255),
+  kind          text not null check (kind ~ '^[a-z][a-z0-9_]{0,30}$'),
+  account_id    text not null references accounts on delete restrict,
+  starts_on     date not null,
+  ends_on       date not null default '9999-12-31' check (ends_on > starts_on),
+  recorded_at   timestamptz not null default now(),
+  recorded_by   text not null,
+  superseded_at timestamptz not null default '9999-12-31 00:00:00+00' check (superseded_at >= recorded_at),
+  exclude using gist (key_range(system || chr(10) || identifier) with &&, daterange(starts_on, ends_on) with &&)
+    where (superseded_at = '9999-12-31 00:00:00+00')
+);
+create index account_identities_known on account_identities (system, identifier, starts_on);
+create index account_identities_account on account_identities (account_id);
+create table tax_registrations (                    -- the numbers under which a legal entity pays tax
+  id              integer generated always as identity primary key,
+  legal_entity_id text not null references legal_entities on delete restrict,
+  country         char(2) not null check (country ~ '^[A-Z]{2}$'),
+  number          text not null check (length(number) between 1 and 64),
+  is_checked      boolean not null,                 -- false: nobody here knows how numbers of the country are made
+  starts_on       date not null,
+  ends_on         date not null default '9999-12-31' check (ends_on > starts_on),
+  recorded_at     timestamptz not null default now(),
+  recorded_by     text not null,
+  superseded_at   timestamptz not null default '9999-12-31 00:00:00+00' check (superseded_at >= recorded_at),
+  exclude using gist (key_range(legal_entity_id || chr(10) || country) with &&, daterange(starts_on, ends_on) with &&)
+    where (superseded_at = '9999-12-31 00:00:00+00')
+);
+create index tax_registrations_known on tax_registrations (legal_entity_id, country, starts_on);
+
+-- ------------------------------------------------------------------------------------------------- accounts
+alter table accounts
+  add column parent_id  text references accounts on delete restrict check (parent_id <> id),
+  add column bill_to_id text references accounts on delete restrict check (bill_to_id <> id);
+create index accounts_parent on accounts (parent_id) where parent_id is not null;
+create index accounts_bill_to on accounts (bill_to_id) where bill_to_id is not null;
+
+-- Whoever writes accounts holds the audit log until the commit, so of two changes at once the second sees the first.
+create function account_families_are_trees() returns trigger language plpgsql set search_path = pg_catalog, public as $$
+declare
+  above text := new.parent_id;
+  steps integer := 0;
+begin
+  while above is not null loop
+    steps := steps + 1;
+    if above = new.id then
+      raise exception 'account % would be above itself', new.id using errcode = 'check_violation',
+        constraint = 'accounts_no_cycle';
+    elsif steps > 32 then
+      raise exception 'account % has more than 32 accounts above it', new.id using errcode = 'check_violation',
+        constraint = 'accounts_depth';
+    end if;
+    select parent_id into above from accounts where id = above;
+  end loop;
+  return null;
+end $$;
+create constraint trigger accounts_no_cycle after insert or update on accounts deferrable initially immediate
+  for each row when (new.parent_id is not null) execute function account_families_are_trees();
+
+-- Documents go one step: whoever receives those of others receives its own. So no chain has to be followed.
+create function account_receivers_receive() returns trigger language plpgsql set search_path = pg_catalog, public as $$
+begin
+  if exists (select from accounts a where a.id = new.bill_to_id and a.bill_to_id is not null)
+    or exists (select from accounts a where a.bill_to_id = new.id) then
+    raise exception 'documents of account % would go on from their receiver', new.id using errcode = 'check_violation',
+      constraint = 'accounts_bill_to_one_step';
+  end if;
+  return null;
+end $$;
+create constraint trigger accounts_bill_to_one_step after insert or update on accounts deferrable initially immediate
+  for each row when (new.bill_to_id is not null) execute function account_receivers_receive();
+
+-- ------------------------------------------------------------------------------------------------- products
+create table products (
+  id   text primary key check (length(id) between 1 and 64),
+  name text not null check (length(name) between 1 and 255)
+);
+alter table metrics add column product_id text references products on delete restrict;
+create index metrics_product on metrics (product_id) where product_id is not null;
+
 -- ------------------------------------------------------------------------------------------------- audit and rights
 do $$
 declare
@@ -29,7 +111,10 @@ declare
 begin
   for governed in select * from (values
     ('subscription_quantities', 'id', $q$(select s.ref from subscriptions s where s.id = r.subscription_id)
-       || '/' || r.item || '/' || r.starts_on$q$)
+       || '/' || r.item || '/' || r.starts_on$q$),
+    ('account_identities', 'id', $q$r.system || ' ' || r.identifier$q$),
+    ('tax_registrations', 'id', $q$r.legal_entity_id || '/' || r.country || '/' || r.starts_on$q$),
+    ('products', 'id', 'r.id')
   ) as t (name, keys, subject)
   loop
     execute format('create trigger audit_queue before insert or delete or update on %I for each statement
@@ -49,4 +134,7 @@ begin
     execute format('grant select, insert on %I to tallyline_app', governed.name);
   end loop;
 end $$;
-grant update (superseded_at) on subscription_quantities to tallyline_app;
+grant update (superseded_at) on subscription_quantities, account_identities, tax_registrations to tallyline_app;
+grant update (name) on products to tallyline_app;
+grant update (parent_id, bill_to_id) on accounts to tallyline_app;
+grant update (product_id) on metrics to tallyline_app;

@@ -3,7 +3,8 @@ alter table metrics alter meter_id drop not null;
 alter table metrics drop constraint metrics_aggregation_check;
 alter table metrics drop constraint metrics_check;
 alter table metrics add constraint metrics_aggregation_check
-  check (aggregation in ('count', 'sum', 'unique_count', 'subscribed'));
+  check (aggregation in ('count', 'sum', 'unique_count', 'min', 'max', 'latest', 'average', 'weighted_sum', 'percentile',
+    'register', 'each', 'charged', 'peaks', 'subscribed'));
 alter table metrics add constraint metrics_property_check
   check (aggregation = 'subscribed' or (property is null) = (aggregation = 'count'));
 alter table metrics add constraint metrics_meter_check

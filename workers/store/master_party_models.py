@@ -1,0 +1,62 @@
+"""What a master data file may hold of parties: legal entities, accounts with their names elsewhere, and products."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug
+
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
+
+
+class _Part(BaseModel):
+    model_config = STRICT
+
+
+class TaxRegistration(_Part):
+    """Under which number the legal entity is registered for tax in a country, from a day on."""
+
+    country: Country
+    number: Ref
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+
+
+class LegalEntity(_Part):
+    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
+
+    name: Name
+    currency: Code
+    zone: Name
+    jurisdiction: Ref
+    connection: Slug
+    receivable_account: Name = "assets:receivable"
+    tax_account: Name = "liabilities:tax"
+    tax_accounts: dict[Ref, Name] = {}
+    tax_registrations: list[TaxRegistration] = []
+
+
+class Identity(_Part):
+    """What another system calls the account, as which kind of thing: a CRM account, a tenant, a debtor."""
+
+    system: Name
+    kind: Kind
+    identifier: Name
+    starts: Day | None = Field(default=None, alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+
+
+class Account(_Part):
+    """Who pays. What is left out stays as it is; a `parent` or `bill_to` of null is taken away."""
+
+    name: Name | None = None
+    parent: Ref | None = None
+    bill_to: Ref | None = None
+    identities: list[Identity] = []
+
+
+class Product(_Part):
+    """What is sold, by the name that a catalogue has for it; metrics belong to one."""
+
+    name: Name
