@@ -85,7 +85,7 @@ class Adjustments:
 
     They act on each rated usage: one price, subscription, period and set of dimensions. `percentage` is taken off
     each amount, `amount_off` once off the period, down to nothing; `maximum` and `minimum` bound the period, `windowed`
-    bounds each time bucket of it.
+    bounds each time bucket of it that holds usage; without buckets the period is one.
     """
 
     convert: Conversion | None = None
