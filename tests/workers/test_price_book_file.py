@@ -20,8 +20,8 @@ from workers.store.price_forms import DECIMAL, Terms
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "domain"))
-from domain_strategies import all_prices  # noqa: E402 -- the domain's strategies serve here too
-from price_book_strategies import price_books  # noqa: E402 -- as above
+from price_book_strategies import price_books  # noqa: E402 -- the domain's strategies serve here too
+from price_book_strategies import terms as terms_of_prices  # noqa: E402 -- as above
 
 pytestmark = pytest.mark.fast
 
@@ -83,7 +83,7 @@ def test_what_is_written_is_read_as_the_same_book(book: PriceBook):
     assert price_book_file.read(FILE, price_book_file.written(book).encode())[1] == book
 
 
-@given(all_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_takes_what_domain_prints(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -91,7 +91,7 @@ def test_the_form_of_a_price_takes_what_domain_prints(price):
     TERMS.validate_python(printed)
 
 
-@given(all_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -105,7 +105,7 @@ def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
         TERMS.validate_python(fewer)
 
 
-@given(all_prices())
+@given(terms_of_prices())
 def test_the_pattern_of_the_schema_fits_the_decimals_that_are_printed(price):
     texts = re.findall(r'"(-?[0-9][0-9.]*)"', json.dumps(price_json(price)))
 

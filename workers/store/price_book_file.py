@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
 from domain.canonical import Json
 from domain.definitions import DefinitionInvalid
 from domain.price_books import PriceBook, book_json, faults, parse_book
-from workers.store.master_fields import Day
+from workers.store.master_fields import Code, Day, Name, Ref, Slug
 from workers.store.master_file import Bounds, Document, MasterInvalid, Place, Problem, content_of, read_as_far
 from workers.store.price_forms import Form, Terms
 
@@ -27,10 +27,6 @@ CHARGES_MAX: Final = 1_000
 #: Names of metrics that are offered for one that is not there.
 _OFFERED: Final = 3
 _BOUNDS: Final = Bounds("price book", "name:", BYTES_MAX, "split it into several books")
-
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 
 class Charge(Form):
@@ -56,7 +52,7 @@ class Book(Form):
     """
 
     name: Slug
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    currency: Code
     valid_from: Day
     plans: Annotated[dict[Slug, Plan], Field(min_length=1, max_length=PLANS_MAX)]
 
