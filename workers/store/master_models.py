@@ -165,6 +165,10 @@ class Metric(_Part):
     negative: Ref | None = None
     convert: dict[Ref, Any] | None = None
 
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
+
 
 class Dimension(_Part):
     """A property by whose values usage is kept apart: who answers for it, and what it means."""
