@@ -19,7 +19,7 @@ from workers.cli.console import FOUND, USAGE, AsJson, Failure
 from workers.store import price_book_file, price_books
 from workers.store.database import snapshot
 from workers.store.master_file import MasterInvalid, Problem, content_of
-from workers.store.price_books import Published
+from workers.store.price_books import VERSIONS_MAX, Published
 from workers.unit import database_now
 
 app = typer.Typer(help="Check, compare, publish and show price books.", no_args_is_help=True)
@@ -36,7 +36,7 @@ def group() -> None:
 @console.command
 def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Price books; infra/demo/price-book.yaml is an example.")
+        list[Path], typer.Argument(metavar="FILE", help="Price books; infra/demo/price-book.yaml is an example.")
     ],
     as_json: AsJson = False,
 ) -> None:
@@ -174,6 +174,8 @@ def list_(
     if as_json:
         console.print_json([asdict(each) for each in found])
         return
+    if len(found) == VERSIONS_MAX:
+        console.err().print(f"there are more than these {VERSIONS_MAX}: `tallyline prices show` finds any of them")
     columns = [
         "book",
         "version#",

@@ -94,8 +94,8 @@ def publish(conn: Connection, document: Document, book: PriceBook, *, person: st
     problems = [*price_book_file.misfits(document, metrics(conn))]
     if problems:
         raise MasterInvalid(document.file, problems)
-    former = [each for each in versions(conn, book=book.name) if each.valid_from == book.valid_from]
-    if former and load(conn, max(former, key=lambda each: each.version)) == book:
+    former = _last(conn, "v.book = :book and v.valid_from = :valid_from", book=book.name, valid_from=book.valid_from)
+    if former is not None and load(conn, former) == book:
         return None
     version_id = conn.execute(
         text("""insert into price_book_versions (book, version, currency, valid_from, recorded_by, file_sha256)
@@ -110,7 +110,13 @@ def publish(conn: Connection, document: Document, book: PriceBook, *, person: st
         },
     ).scalar_one()
     _insert_plans(conn, version_id, book)
-    return next(each for each in versions(conn, book=book.name) if each.id == version_id)
+    return _last(conn, "v.id = :id", id=version_id)
+
+
+def _last(conn: Connection, which: str, **values: object) -> Published | None:
+    """The version recorded last of those, or None."""
+    row = conn.execute(text(f"{_PUBLISHED} where {which} order by v.version desc limit 1"), values).one_or_none()
+    return None if row is None else Published(*row)
 
 
 def _insert_plans(conn: Connection, version_id: int, book: PriceBook) -> None:
