@@ -22,8 +22,8 @@ from workers.store.price_forms import Form, Terms
 
 #: What the published form of a file is called.
 SCHEMA_ID: Final = "urn:tallyline:price-book"
-#: A book of this size has some 10,000 charges; more belong into several books.
-BYTES_MAX: Final = 4 * 2**20
+#: A book of this size has some 8,000 charges, and takes half a minute to read; more belong into several books.
+BYTES_MAX: Final = 2 * 2**20
 PLANS_MAX: Final = 1_000
 CHARGES_MAX: Final = 1_000
 #: Names of metrics that are offered for one that is not there.
