@@ -166,7 +166,8 @@ def _line(price: Price, part: Part, *, begins: bool, ends: bool, tops_up: bool) 
         # A first part has nothing before it; a package that was started elsewhere is charged whole again.
         is_start = begins and (not before or plain.model == "package")
         raw = _difference(plain, None if is_start else before, EXACT.add(before, quantity))
-        by = _off_left(plain, before, by, Money.zero(part.billed.currency))
+        if before or not begins:
+            by = _off_left(plain, before, by, Money.zero(part.billed.currency))
     elif ends:
         whole = plain if by.windowed is None else Adjusted(plain, Adjustments(windowed=by.windowed))
         raw = _difference(whole, None, EXACT.add(before, quantity))
@@ -235,8 +236,8 @@ def _discounted(raw: Iterable[_Raw], by: Adjustments, billed: Money) -> tuple[Co
 
 
 def _off_left(plain: Plain, before: Decimal, by: Adjustments, none: Money) -> Adjustments:
-    """The adjustments with what the parts before have left of the amount off."""
-    if not by.amount_off or not before:
+    """The adjustments with what the parts before have left of the amount off; a flat amount uses it without a unit."""
+    if not by.amount_off:
         return by
     earlier = _discounted(_difference(plain, None, before), Adjustments(percentage=by.percentage), none)
     used = total((each.net for each in earlier), none.currency).amount

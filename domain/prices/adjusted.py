@@ -100,18 +100,22 @@ class Adjusted(Generic[M_co]):
 
     def _discount(self, amount: Decimal) -> TraceStep | None:
         percentage, discount = self.adjustments.percentage, self.adjustments.discount(amount)
-        return TraceStep.of("discount", -discount, percentage=percentage, of=amount) if discount else None
+        return TraceStep.of("discount", EXACT.minus(discount), percentage=percentage, of=amount) if discount else None
 
     def _amount_off(self, amount: Decimal) -> TraceStep | None:
         off = max(min(self.adjustments.amount_off, amount), ZERO)
-        return TraceStep.of("amount_off", -off, amount_off=self.adjustments.amount_off, of=amount) if off else None
+        return (
+            TraceStep.of("amount_off", EXACT.minus(off), amount_off=self.adjustments.amount_off, of=amount)
+            if off
+            else None
+        )
 
     def _maximum(self, amount: Decimal) -> TraceStep | None:
         maximum = self.adjustments.maximum
         if maximum is None:
             return None
         above = over_maximum(amount, maximum)
-        return TraceStep.of("maximum", -above, maximum=maximum, of=amount) if above else None
+        return TraceStep.of("maximum", EXACT.minus(above), maximum=maximum, of=amount) if above else None
 
     def _minimum(self, measured: Measured, amount: Decimal) -> TraceStep | None:
         if self.adjustments.minimum is None:

@@ -64,7 +64,7 @@ class Conversion:
             return Decimal(rest > 0)
         if self.rounding == "floor":
             return -Decimal(rest < 0)
-        is_carried = EXACT.multiply(abs(rest), Decimal(2)) >= self.divisor
+        is_carried = EXACT.multiply(EXACT.abs(rest), Decimal(2)) >= self.divisor
         return Decimal(is_carried).copy_sign(rest) if is_carried else ZERO
 
 

@@ -56,6 +56,16 @@ def test_the_parts_of_a_period_sum_to_the_whole_but_for_their_cents(price, by, g
     assert abs(billed - whole.total).amount <= (components + len(whole.components)) * Decimal("0.01")
 
 
+def test_an_amount_that_came_off_a_flat_amount_without_usage_does_not_come_off_again():
+    ladder = {"model": "graduated", "tiers": [{"up_to": None, "unit_amount": "1", "flat_amount": "5"}]}
+    price = parse_price({**ladder, "zero_usage": "first_tier_flat", "adjustments": {"amount_off": "8"}})
+
+    first = part_line(price, part(0, "first"))
+    last = part_line(price, part(10, "last", billed=first.total))
+
+    assert (first.total, last.total) == (usd("0"), usd("7"))  # 5 and 10, of which 8 come off
+
+
 @given(prices(), bounds(), st.lists(quantities(), min_size=1, max_size=5))
 def test_what_is_booked_sums_to_the_price_of_the_last_quantity(price, by, given):
     found = booked(Adjusted(price, by), given, currency=USD)
