@@ -174,7 +174,7 @@ quantity_missing medium
     The event lacks a property without which a metric has no quantity.
     Amend the event, or bill with the exception overridden.
 quantity_invalid medium
-    The property that a metric adds up is not a number.
+    A property that a metric reads is not what it must be: a number, or add or remove.
     Amend the event, or bill with the exception overridden.
 """
 
@@ -195,6 +195,9 @@ price_book_invalid high
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.
+values_too_many high
+    The windows of a metric hold more values than are read at once to measure them.
+    Keep the usage apart by a dimension, or take an aggregation that keeps less.
 not_measured high
     The price needs more of the usage than its metric keeps.
     Price a metric whose aggregation keeps it, or change the price.

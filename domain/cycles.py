@@ -3,19 +3,23 @@
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Final
 
 from domain.money import EXACT, ZERO
 from domain.periods import PeriodEmpty, day_in, month_of
-from domain.proration import Bounds, Proration
+from domain.proration import Bounds, ProrationRule
 from domain.recurrences import Interval, Recurrence
+
+_ONE: Final = Decimal(1)
 
 
 @dataclass(frozen=True, slots=True)
 class CycleRule:
     """Cycles that begin on `cycle_day` of a month, paid before or after they pass.
 
-    A part of one counts by its days in the cycle it lies in, rounded half up at `scale` decimals. The first cycle day
-    is the one on or after the start, in its month or whole intervals later; cycles of days begin with the service.
+    A part before the first cycle day counts by its days in the interval that ends there, a part after the last one in
+    the interval that begins there, each rounded half up at `scale` decimals. The first cycle day is the one on or after
+    the start, in its month or whole intervals later; cycles of days begin with the service.
     """
 
     cycle_day: int
@@ -36,7 +40,7 @@ class CycleRule:
         until = self._until(grid, first_on, target_on=target_on, end_on=end_on)
         if until is None or until <= start_on or target_on < start_on:
             return ZERO
-        return self._counted(grid, (start_on, until))
+        return self._counted(grid, first_on, (start_on, until))
 
     def _grid(self, start_on: date) -> Recurrence:
         if self.interval.days:
@@ -53,16 +57,22 @@ class CycleRule:
             return due if end_on is None else min(due, end_on)
         return None if target_on < first_on else grid.days_at(target_on).first_on
 
-    def _counted(self, grid: Recurrence, owed: Bounds) -> Decimal:
-        """Whole cycles count one each, the parts at either end by their days."""
-        cycles, day = ZERO, owed[0]
-        while day < owed[1]:
-            cycle = grid.days_at(day)
-            end = min(cycle.end_on, owed[1])
-            share = Proration(month_days=self.month_days).share((day, end), (cycle.first_on, cycle.end_on))
-            cycles = EXACT.add(cycles, share.factor(self.scale))
-            day = end
+    def _counted(self, grid: Recurrence, first_on: date, owed: Bounds) -> Decimal:
+        """Whole cycles count one each, the parts before the first and after the last by their days."""
+        start_on, until = owed
+        cycles, day = ZERO, first_on
+        if start_on < first_on:
+            before = Recurrence(self.interval, first_on).day(-1)
+            cycles = self._part((start_on, min(first_on, until)), (before, first_on))
+        while (end_on := grid.days_at(day).end_on) <= until:
+            cycles, day = EXACT.add(cycles, _ONE), end_on
+        if day < until:
+            after = Recurrence(self.interval, day).day(1)
+            cycles = EXACT.add(cycles, self._part((day, until), (day, after)))
         return cycles
+
+    def _part(self, used: Bounds, full: Bounds) -> Decimal:
+        return ProrationRule("count", self.month_days).share(used, full).factor(self.scale)
 
 
 def next_day(grid: Recurrence, day: date) -> date:

@@ -25,7 +25,7 @@ Awaited = Literal["metric", "mapping", "contract"]
 
 #: What usage is excluded by that no metric of its meter takes, as if by a rule of that name.
 FILTERED: Final = "filter"
-_FILTERED_BECAUSE: Final = "no metric of the meter takes an event with these values"
+FILTERED_BECAUSE: Final = "no metric of the meter takes an event with these values"
 
 
 class ExclusionRuleInvalid(DefinitionInvalid):
@@ -149,7 +149,7 @@ def usages(
         return tuple(Usage(metric.name, fate(event, metric, rules=rules, match=match)) for metric in taken)
     unread: Fate = Excepted("metric_not_found", f"no metric reads {event.type}", "metric")
     if metrics:
-        unread = Excluded(FILTERED, _FILTERED_BECAUSE)
+        unread = Excluded(FILTERED, FILTERED_BECAUSE)
     return (Usage(None, _excluded(event, None, rules) or unread),)
 
 
@@ -164,7 +164,7 @@ def fate(event: UsageEvent, metric: Metric, *, rules: Sequence[ExclusionRule], m
     if excluded is not None:
         return excluded
     if not metric.takes(event.data):
-        return Excluded(FILTERED, _FILTERED_BECAUSE)
+        return Excluded(FILTERED, FILTERED_BECAUSE)
     try:
         contribution = metric.contribution(event.data, happened_at=event.happened_at)
     except Rejection as rejection:

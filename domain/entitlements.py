@@ -6,10 +6,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, Literal, assert_never
 
-from domain.entitlement_terms import Limit, Setting, Switch, Terms
+from domain.entitlement_terms import Enforcement, Limit, Setting, Switch, Terms
 from domain.errors import Rejection
 from domain.money import EXACT, ZERO
-from domain.periods import EVER, Window
+from domain.periods import EVER, Days, Window
 
 #: Why it is allowed or not.
 Reason = Literal[
@@ -95,6 +95,26 @@ class Decision:
     used: Decimal | None = None
     remaining: Decimal | None = None
     value: str | Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """That usage has reached a threshold of a limit in one billing period; `period` as whole local days."""
+
+    subscription: str
+    account: str
+    feature: str
+    metric: str
+    unit: str
+    period: Days
+    enforcement: Enforcement
+    threshold: int
+    allowance: Allowance
+
+
+def instant_in(window: Window, now: datetime) -> datetime:
+    """The instant by which a period is judged: now, or the first or last one of a period that is not the present."""
+    return min(max(now, window.starts_at), window.ends_at - _TICK)
 
 
 def in_force(entitlements: Iterable[Entitlement], at: datetime) -> Terms | None:

@@ -4,32 +4,78 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from string import Formatter
 from typing import Final
 
 from domain.canonical import Json, plain_text
-from domain.money import EXACT, ZERO, Money, rounded_to
+from domain.money import EXACT, ZERO, Currency, Money, exact_sum, rounded_to
 from domain.prices import TraceStep
 
 #: Decimals of an amount that are told at most; what is cut there is part of the sentence about rounding.
 DECIMALS_MAX: Final = 8
+#: Steps that are told one by one: a month by the hour may have more, which are told together by their rule.
+STEPS_MAX: Final = 400
 #: Amounts that are written out as a sum; of more only the sum is told.
 TERMS_MAX: Final = 12
 
-#: A sentence for each rule, without its amount. `:n` writes a number, `:u` so many units, `:m` an amount of money;
-#: `stretch` is told from the bounds of a tier.
-SENTENCES: Final[Mapping[str, str]] = {
-    "no_usage": "Nothing was used",
-    "not_subscribed": "There was nothing of it in the period",
-    "negative_quantity_is_free": "The quantity is {quantity:n}, below zero, and nothing is asked for it",
-    "free_units": "{quantity:u} free of charge",
-    "per_unit": "{quantity:u} at {unit_amount:m} each",
-    "tier": "Tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
-    "tier_flat": "Tier {tier} has a flat amount, due once",
-    "volume_tier": "The whole quantity falls in tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
-    "package": "Packages of {package_size:u}, started for {quantity:u}: {packages:n} at {package_amount:m} each",
-    "rounding": "Rounding to {minor_units} decimals",
-    "already_billed": "Already billed{on}",
+#: For each rule its sentences without the amount; the first holds whose facts the step has. `:n` writes a number, `:u`
+#: so many units, `:e` so many events, `:m` an amount; `stretch` is told from the bounds of a tier.
+SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
+    "no_usage": ("Nothing was used",),
+    "not_subscribed": ("There was nothing of it in the period",),
+    "negative_quantity_is_free": ("The quantity is {quantity:n}, below zero, and nothing is asked for it",),
+    "flat": ("A flat amount",),
+    "per_unit": ("{quantity:u} at {unit_amount:m} for each {per:n}", "{quantity:u} at {unit_amount:m} each"),
+    "cap": ("It costs {cap_amount:m} at most",),
+    "tier": (
+        "Tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
+        "Tier {tier}, {stretch}: {rate_percent:n} % of {quantity:n}",
+    ),
+    "tier_flat": ("Tier {tier} has a flat amount, due once",),
+    "tier_cap": ("Tier {tier} costs {cap_amount:m} at most",),
+    "volume_tier": (
+        "{chosen_by:n} in the whole period fall in tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
+        "The whole quantity falls in tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
+    ),
+    "stair": (
+        "{chosen_by:n} in the whole period fall in tier {tier} ({stretch}), which has one amount",
+        "{quantity:n} in all fall in tier {tier} ({stretch}), which has one amount",
+    ),
+    "package": ("Packages of {package_size:u} for {quantity:u}: {packages:n} at {package_amount:m} each",),
+    "block_tier": ("Tier {tier}, blocks of {block_size:u} for {quantity:u}: {blocks:n} at {block_amount:m} each",),
+    "capacity_tier": ("The greatest values, {peaks}, fall in tier {tier}, which has one amount",),
+    "percentage": ("{rate_percent:n} % of {quantity:n}, the sum of {events:e}",),
+    "fixed_per_event": ("A fixed amount of {fixed_amount:m} for each of {events:e}",),
+    "free_events": ("Free of charge are {events:e}, and {quantity:n} of what events come to",),
+    "event_minimum": ("An event costs {bound:m} at least, which {events:e} did not reach",),
+    "event_maximum": ("An event costs {bound:m} at most, which {events:e} were above",),
+    "event_price": ("The events came with {event_amount:m}, which is taken {multiplier:n} times",),
+    "matrix_cell": ("The price is that for {cell}",),
+    "matrix_default": ("The price is the one without a value of its own, for {cell}",),
+    "converted": ("{quantity:n} are {converted:n} in the unit of the price",),
+    "free_units": ("{quantity:u} free of charge",),
+    "discount": ("A discount of {percentage:n} % of {of:m}",),
+    "amount_off": ("A discount of {amount_off:m}",),
+    "maximum": ("Of {of:m}, {maximum:m} is asked for at most",),
+    "minimum": (
+        "For {days} days {minimum:m} is asked for at least, and {of:m} was reached",
+        "{minimum:m} is asked for at least, and {of:m} was reached",
+    ),
+    "window_overage": ("The {above:m} above the commitment of a window count {overage_factor:n} times, which adds",),
+    "window_true_up": ("A window is committed to {commitment:m}, and {of:m} was reached",),
+    "slice": ("The quantity goes from {above:n} to {up_to:n}, for {part:n} of {whole:n} of the period",),
+    "total_below_zero_is_free": ("The quantity ends at {quantity:n}, below zero, and nothing is asked for it",),
+    "usage_below_zero_is_free": ("What was given back is more than what is asked for, and is not paid out",),
+    "together": ("{steps:n} times {rule_name}, together",),
+    "rounding": ("Rounding to {minor_units} decimals",),
+    "already_billed": ("Already billed{on}",),
 }
+#: What is said behind the sentence of any step that has these facts; `:c` writes an amount in the currency of the line.
+_BEHIND: Final = (
+    ", in {buckets:n} time buckets",
+    ", which is {pricing_units:n} {pricing_unit} at {conversion_rate:c} each",
+    ", for {days} of {of_days} days",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,22 +109,33 @@ class Sentence:
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """A fact of a step as it is told; the format says whether it is a number, units, money, or words."""
+    """A fact of a step as it is told; the format says whether it is a number, units, money, or words.
+
+    An amount `m` is in the unit that the price is in, which need not be the currency of the line.
+    """
 
     text: str
-    currency: str
+    currency: Currency
+    pricing_unit: str | None
 
     def __format__(self, spec: str) -> str:
         if not spec:
             return self.text
         number = number_text(Decimal(self.text))
-        unit = "" if spec == "n" else " unit" if number == "1" else " units"
-        return f"{self.currency} {number}" if spec == "m" else f"{number}{unit}"
+        match spec:
+            case "m" if self.pricing_unit is not None:
+                return f"{self.pricing_unit} {number}"
+            case "m" | "c":
+                return money_text(Money(Decimal(self.text), self.currency))
+            case "u" | "e":
+                return f"{number} {'unit' if spec == 'u' else 'event'}{'' if number == '1' else 's'}"
+            case _:
+                return number
 
 
 def explained(line: Told) -> tuple[Sentence, ...]:
     """What the line is about, a sentence for each step, and the sum; the amounts of the sentences sum to the net."""
-    steps = [_sentence(step, line.net) for step in _steps(line)]
+    steps = [_sentence(step, line.net) for step in _together(list(_steps(line)))]
     return (*_heading(line), *steps, _sum(steps, line.net))
 
 
@@ -112,21 +169,42 @@ def _steps(line: Told) -> Iterator[TraceStep]:
         yield TraceStep.of("already_billed", (-billed).amount, on=on)
 
 
+def _together(steps: Sequence[TraceStep]) -> Iterator[TraceStep]:
+    """The steps; if they are too many to read, one for each rule that has several."""
+    by_rule: dict[str, list[TraceStep]] = {}
+    for n, step in enumerate(steps):
+        by_rule.setdefault(step.rule if len(steps) > STEPS_MAX else str(n), []).append(step)
+    for rule, alike in by_rule.items():
+        if len(alike) == 1:
+            yield alike[0]
+        else:
+            amount = exact_sum(step.amount for step in alike)
+            yield TraceStep.of("together", amount, steps=Decimal(len(alike)), rule_name=rule.replace("_", " "))
+
+
 def _sentence(step: TraceStep, net: Money) -> Sentence:
     amount = money_text(Money(step.amount, net.currency))
-    return Sentence(step.rule, f"{_words(step, net.currency.code)}: {amount}.", step.amount)
+    return Sentence(step.rule, f"{_words(step, net.currency)}: {amount}.", step.amount)
 
 
-def _words(step: TraceStep, currency: str) -> str:
-    facts = {name: _Fact(fact, currency) for name, fact in step.facts}
+def _words(step: TraceStep, currency: Currency) -> str:
+    texts = dict(step.facts)
+    facts = {name: _Fact(text, currency, texts.get("pricing_unit")) for name, text in texts.items()}
     if "up_to" in facts:
-        facts["stretch"] = _Fact(_stretch(facts), currency)
-    part = ", for {days} of {of_days} days" if {"days", "of_days"} <= facts.keys() else ""
-    try:
-        return (SENTENCES[step.rule] + part).format_map(facts)
-    except KeyError:  # a trace is kept for ever: one of a rule that told less, or that is gone, is told as it is kept
-        told = ", ".join(f"{name.replace('_', ' ')} {fact}" for name, fact in step.facts)
+        facts["stretch"] = _Fact(_stretch(facts), currency, None)
+    said = _first_that_fits(SENTENCES.get(step.rule, ()), facts)
+    if said is None:  # a trace is kept for ever: one of a rule that told less, or that is gone, is told as it is kept
+        told = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in texts.items())
         return f"{step.rule.replace('_', ' ').capitalize()}{' with ' if told else ''}{told}"
+    return said + "".join(_first_that_fits((each,), facts) or "" for each in _BEHIND)
+
+
+def _first_that_fits(templates: Sequence[str], facts: Mapping[str, _Fact]) -> str | None:
+    """The first of the templates whose facts there are, with them; None if there is none."""
+    for template in templates:
+        if all(name in facts for _, name, _, _ in Formatter().parse(template) if name):
+            return template.format_map(facts)
+    return None
 
 
 def _stretch(facts: Mapping[str, _Fact]) -> str:
@@ -134,7 +212,7 @@ def _stretch(facts: Mapping[str, _Fact]) -> str:
     above, up_to = facts.get("above"), facts["up_to"]
     below = f"above {above:n}" if above is not None and Decimal(above.text) else ""
     if up_to.text == "open":
-        return below or "which has no upper end"
+        return below or ("all of it" if above is not None else "without an upper end")
     return f"{below} up to {up_to:n}" if below else f"up to {up_to:n}"
 
 

@@ -105,8 +105,8 @@ def _charge_faults(charges: Sequence[Json], path: str) -> Iterator[DefinitionInv
             try:
                 parse_price(terms)
             except PriceInvalid as error:
-                sentence = error.sentence.removeprefix(f"{error.field}: ")
-                yield PriceInvalid(sentence, field=f"{path}[{place}].terms.{error.field}", fix=error.fix)
+                within = error.within(f"{path}[{place}].terms")
+                yield from (within, *within.others)
 
 
 def parse_book(entries: Mapping[str, Json]) -> PriceBook:
@@ -119,11 +119,12 @@ def parse_book(entries: Mapping[str, Json]) -> PriceBook:
         plain_text(entries["name"]),
         Currency(plain_text(entries["currency"])),
         date.fromisoformat(plain_text(entries["valid_from"])),
-        {name: _parse_plan(plan) for name, plan in sorted(plans.items())},
+        {name: parse_plan(plan) for name, plan in sorted(plans.items())},
     )
 
 
-def _parse_plan(plan: Json) -> Plan:
+def parse_plan(plan: Json) -> Plan:
+    """The plan of entries of the right shape, such as a book has. Raises `PriceInvalid`."""
     assert isinstance(plan, Mapping), plan
     charges = plan["charges"]
     assert isinstance(charges, Sequence), charges

@@ -27,7 +27,7 @@ _DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class Proportion:
     """`part` of `whole`, in whatever both were counted; above one where more is due than a whole period."""
 
     part: int
@@ -45,13 +45,13 @@ class Share:
         """The share as a decimal, rounded half up at `scale` decimals."""
         return Rounding("half_up", scale).quotient(Decimal(self.part), Decimal(self.whole))
 
-    def capped(self) -> "Share":
+    def capped(self) -> "Proportion":
         """The share, at most the whole."""
-        return Share(min(self.part, self.whole), self.whole)
+        return Proportion(min(self.part, self.whole), self.whole)
 
 
 @dataclass(frozen=True, slots=True)
-class Proration:
+class ProrationRule:
     """What is counted: local days between dates, or time to the microsecond between instants.
 
     `beyond` says what a stretch outside its period means; `cap` also charges an empty stretch whole, since it was never
@@ -66,7 +66,7 @@ class Proration:
         assert self.month_days is None or 0 < self.month_days <= _MONTH_DAYS_MAX, self.month_days
 
     @classmethod
-    def parse(cls, terms: Definition) -> "Proration":
+    def parse(cls, terms: Definition) -> "ProrationRule":
         """The rule of a definition such as `{"beyond": "cap"}`; an empty one counts days as they are.
 
         Raises the definition's refusal, which names the field and the fix.
@@ -82,18 +82,18 @@ class Proration:
         days: dict[str, Json] = {} if self.month_days is None else {"month_days": self.month_days}
         return {"beyond": self.beyond, **days}
 
-    def share(self, used: Bounds, full: Bounds | None) -> Share:
+    def share(self, used: Bounds, full: Bounds | None) -> Proportion:
         """The part that `used` is of `full`, or of one month of `month_days` if there is no period.
 
         Raises `WindowOutside` if it is not within, unless the rule says what that means; `PeriodEmpty`.
         """
         if full is None:
-            return Share(self._count(used), self.month_days or 0)
+            return Proportion(self._count(used), self.month_days or 0)
         if self.beyond == "cap" and (used[0] == used[1] or full[0] == full[1]):
-            return Share(1, 1)
+            return Proportion(1, 1)
         if self.beyond == "refuse" and not full[0] <= used[0] <= used[1] <= full[1]:
             raise WindowOutside(f"{used[0]} to {used[1]} is not within {full[0]} to {full[1]}")
-        share = Share(self._count(used), self._count(full))
+        share = Proportion(self._count(used), self._count(full))
         return share.capped() if self.beyond == "cap" else share
 
     def _count(self, bounds: Bounds) -> int:
@@ -116,7 +116,7 @@ class PlanChange:
         return self.credit + self.charge
 
 
-def plan_change(old: Money, new: Money, *, left: Share, new_in_full: bool = False) -> PlanChange:
+def plan_change(old: Money, new: Money, *, left: Proportion, new_in_full: bool = False) -> PlanChange:
     """What a change of price comes to when `left` of the period is still to come.
 
     `new_in_full` asks for the whole new price, as where a new period begins on the day of the change.
@@ -125,20 +125,20 @@ def plan_change(old: Money, new: Money, *, left: Share, new_in_full: bool = Fals
     return PlanChange(-left.of(old).rounded(), charge.rounded())
 
 
-def month_share(first_on: date, last_on: date, rule: MonthRule) -> Share:
+def month_share(first_on: date, last_on: date, rule: MonthRule) -> Proportion:
     """The part of a month from one day to another, both within. Raises `PeriodEmpty` if they are out of order."""
     if last_on < first_on:
         raise PeriodEmpty(f"no day from {first_on} to {last_on}", first_on=first_on)
     if rule == "strict_30":
         months = month_of(last_on) - month_of(first_on)
         days = _COMMERCIAL_DAYS * months + _commercial_day(last_on) - _commercial_day(first_on) + 1
-        return Share(days, _COMMERCIAL_DAYS)
+        return Proportion(days, _COMMERCIAL_DAYS)
     days = (last_on - first_on) // _DAY + 1
     month_days = day_in(month_of(first_on), _MONTH_DAYS_MAX).day if rule == "actual" else _COMMERCIAL_DAYS
-    return Share(days, month_days)
+    return Proportion(days, month_days)
 
 
-def months_amount(price: Money, *, full_months: int, rest: Share) -> Money:
+def months_amount(price: Money, *, full_months: int, rest: Proportion) -> Money:
     """A monthly price over whole months and a part of one, unrounded."""
     return price.times(Decimal(full_months)) + rest.of(price)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from domain.money import Money
-from domain.proration import Share
+from domain.proration import Proportion
 from domain.tax_rules import percent_of
 
 
@@ -21,7 +21,7 @@ class Refund:
         return self.net + self.tax
 
 
-def unused_refund(amount: Money, percent: Decimal, *, unused: Share) -> Refund:
+def unused_refund(amount: Money, percent: Decimal, *, unused: Proportion) -> Refund:
     """The unused part of a net amount and of its tax."""
     net = unused.of(amount)
     return Refund(net.rounded(), Money(percent_of(net.amount, percent), amount.currency).rounded())

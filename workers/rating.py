@@ -2,18 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from decimal import Decimal
 
-import msgspec
-
-from domain.canonical import Json
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
 from domain.money import Currency
 from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
-
-_read = msgspec.json.Decoder(float_hook=Decimal).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,24 +25,23 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The quantity of one metric under one contract version and set of dimensions, over all lots up to the run's."""
+    """What one metric measures under one contract version and set of dimensions, over all lots up to the run's.
+
+    `is_carried`: the period holds no usage of it, and what came before goes on.
+    """
 
     contract_version_id: int
     metric_id: int
     metric: str
     dimensions: str
-    quantity: Decimal
+    measured: Measured
     is_touched: bool
-
-    @property
-    def measured(self) -> Measured:
-        """As a price sees it."""
-        return Measured(self.quantity, dimensions=dimensions_of(self.dimensions))
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period, or that something was rated under.
+    """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
     `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
@@ -98,22 +91,27 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 metric=window.metric,
                 contract_version=window.contract_version_id,
             )
-        if found.is_in_force or window.quantity:
-            yield _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+        if found.is_in_force or window.measured.quantity:
+            charge = _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+            if not (window.is_carried and charge.usage.amount.is_zero):
+                yield charge
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
-    used = {(window.contract_version_id, window.metric_id) for window in windows}
+    used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
+    metrics = {key[:2] for key in used}
     for key, each in terms.items():
-        if key not in used:
-            idle = _idle(run, each)
-            if each.was_rated or not idle.usage.amount.is_zero:
-                yield idle
+        if (*key, "") in used:
+            continue
+        idle = _nothing(run, each, "") if key in metrics else _idle(run, each)
+        if each.was_rated or not idle.usage.amount.is_zero:
+            yield idle
 
 
 def _idle(run: Run, terms: Terms) -> Rated:
     """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
 
-    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
+    does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
@@ -139,9 +137,3 @@ def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touc
     return Rated(
         run, terms.price_id, terms.contract_version_id, terms.metric_id, dimensions, is_touched=is_touched, usage=usage
     )
-
-
-def dimensions_of(text: str) -> Mapping[str, Json] | None:
-    """The values that a window is kept apart by; None without any, or where a hash stands for what was too long."""
-    found = _read(text) if text.startswith("{") else None
-    return found if isinstance(found, Mapping) else None

@@ -88,11 +88,13 @@ class Metric:
     def measured(self, kept: Sequence[Kept], span: Span) -> Measured:
         """The quantity of what was kept: of each bucket in order of time, or of the one window of the period.
 
-        Where it carries over, the window holds what came before too. Raises `AggregateNegative`.
+        A bucket of which nothing is left is none. Where it carries over, the window holds what came before too.
+        Raises `AggregateNegative`.
         """
         if self.bucket is None:
             return self._told(self.aggregation.measured(sum(kept, Kept()), span))
-        measured = [self._told(self.aggregation.measured(each, span)).quantity for each in kept]
+        filled = [each for each in kept if each.total or each.values]
+        measured = [self._told(self.aggregation.measured(each, span)).quantity for each in filled]
         return Measured(_total(measured), buckets=tuple(measured))
 
     def _told(self, measured: Measured) -> Measured:

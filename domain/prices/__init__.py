@@ -3,7 +3,7 @@
 from domain.prices.adjusted import Adjusted
 from domain.prices.adjustments import Adjustments
 from domain.prices.measured import Measured, NotMeasured
-from domain.prices.price import Price, effective_unit_amount, moved, moved_by, parse_price, price_json
+from domain.prices.price import Price, difference, effective_unit_amount, moved_by, parse_price, price_json
 from domain.prices.priced import Priced, PriceInvalid, QuantityNegative, TraceStep, UsageNotPriced
 
 __all__ = [
@@ -17,8 +17,8 @@ __all__ = [
     "QuantityNegative",
     "TraceStep",
     "UsageNotPriced",
+    "difference",
     "effective_unit_amount",
-    "moved",
     "moved_by",
     "parse_price",
     "price_json",

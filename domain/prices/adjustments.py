@@ -1,6 +1,7 @@
 """Adjustments: what a contract changes about a price, in one order that holds for all of them.
 
-Convert the unit, take off free units, price, discount by percent, cut at the maximum, top up to the minimum.
+Convert the unit, take off free units, price, discount by percent, then by an amount, cut at the maximum, top up to the
+minimum.
 """
 
 from collections.abc import Mapping
@@ -63,7 +64,7 @@ class Conversion:
             return Decimal(rest > 0)
         if self.rounding == "floor":
             return -Decimal(rest < 0)
-        is_carried = EXACT.multiply(abs(rest), Decimal(2)) >= self.divisor
+        is_carried = EXACT.multiply(EXACT.abs(rest), Decimal(2)) >= self.divisor
         return Decimal(is_carried).copy_sign(rest) if is_carried else ZERO
 
 
@@ -83,19 +84,22 @@ class Adjustments:
     """What is changed about a price; whatever is not given changes nothing.
 
     They act on each rated usage: one price, subscription, period and set of dimensions. `percentage` is taken off
-    each amount, `maximum` and `minimum` bound the period, `windowed` bounds each time bucket of it.
+    each amount, `amount_off` once off the period, down to nothing; `maximum` and `minimum` bound the period, `windowed`
+    bounds each time bucket of it that holds usage; without buckets the period is one.
     """
 
     convert: Conversion | None = None
     free_units: Decimal = ZERO
     percentage: Decimal = ZERO
+    amount_off: Decimal = ZERO
     maximum: Decimal | None = None
     minimum: Minimum | None = None
     windowed: WindowedCommitment | None = None
 
     def __post_init__(self) -> None:
-        if self.free_units < 0:
-            raise PriceInvalid("is below zero", field="free_units", fix="give zero or more")
+        for name, number in (("free_units", self.free_units), ("amount_off", self.amount_off)):
+            if number < 0:
+                raise PriceInvalid("is below zero", field=name, fix="give zero or more")
         if not 0 <= self.percentage <= _HUNDRED:
             raise PriceInvalid(
                 f"is {decimal_text(self.percentage)}", field="percentage", fix="give more than 0 and at most 100"
@@ -133,9 +137,9 @@ class Adjustments:
         found: dict[str, Json] = {}
         if self.convert is not None:
             found["convert"] = _conversion_json(self.convert)
-        for name, number in (("free_units", self.free_units), ("percentage", self.percentage)):
-            if number:
-                found[name] = decimal_text(number)
+        for name in ("free_units", "percentage", "amount_off"):
+            if getattr(self, name):
+                found[name] = decimal_text(getattr(self, name))
         if self.maximum is not None:
             found["maximum"] = decimal_text(self.maximum)
         if self.minimum is not None:
@@ -181,7 +185,7 @@ def parse_adjustments(terms: Mapping[str, Json]) -> Adjustments | None:
     adjustments = Definition(terms, PriceInvalid).optional_object("adjustments")
     if adjustments is None:
         return None
-    adjustments.only("convert", "free_units", "percentage", "maximum", "minimum", "windowed")
+    adjustments.only("convert", "free_units", "percentage", "amount_off", "maximum", "minimum", "windowed")
     percentage = adjustments.optional_decimal("percentage")
     if percentage is not None and percentage <= 0:
         raise adjustments.refuse("percentage", "is not above zero", fix="give more than 0 and at most 100")
@@ -190,6 +194,7 @@ def parse_adjustments(terms: Mapping[str, Json]) -> Adjustments | None:
             convert=_parse_conversion(adjustments.optional_object("convert")),
             free_units=adjustments.optional_decimal("free_units") or ZERO,
             percentage=percentage or ZERO,
+            amount_off=adjustments.optional_decimal("amount_off") or ZERO,
             maximum=adjustments.optional_decimal("maximum"),
             minimum=_parse_minimum(adjustments.optional_object("minimum")),
             windowed=_parse_windowed(adjustments.optional_object("windowed")),

@@ -45,7 +45,7 @@ def price_json(price: Price) -> dict[str, Json]:
     return {"model": price.model, **price.to_json()}
 
 
-def moved(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[str, Json] | None = None) -> Decimal:
+def difference(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[str, Json] | None = None) -> Decimal:
     """By how much `units` more than those held move the amount: as the units that come last; negative if it falls.
 
     Raises `NotMeasured` for a price that a quantity and its dimensions do not tell the amount of, `QuantityNegative`,
@@ -56,11 +56,11 @@ def moved(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[st
 
 
 def moved_by(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[str, Json] | None = None) -> Decimal:
-    """As `moved`, without its sign.
+    """As `difference`, without its sign.
 
     More units may cost less, as by volume. That is money at risk too, and must not make up for what others come to.
     """
-    return EXACT.abs(moved(price, units, held=held, dimensions=dimensions))
+    return EXACT.abs(difference(price, units, held=held, dimensions=dimensions))
 
 
 def effective_unit_amount(amount: Decimal, units: Decimal) -> Decimal:

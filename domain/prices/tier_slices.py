@@ -14,7 +14,7 @@ from domain.money import EXACT, QUOTIENT, ZERO, exact_sum
 from domain.periods import Days
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced, TraceStep
-from domain.proration import Share
+from domain.proration import Proportion
 
 _ONE: Final = Decimal(1)
 
@@ -28,7 +28,7 @@ class Move:
     whole: Decimal
 
     @classmethod
-    def shared(cls, units: Decimal, share: Share) -> "Move":
+    def shared(cls, units: Decimal, share: Proportion) -> "Move":
         """Units that are there for a share of the period."""
         return cls(units, Decimal(share.part), Decimal(share.whole))
 
@@ -67,49 +67,61 @@ def slices_amount(ladder: Graduated, moves: Sequence[Move]) -> Priced:
         return Priced.of(TraceStep.of("total_below_zero_is_free", ZERO, quantity=level))
     usage = exact_sum(step.amount for step in steps)
     if usage < 0:
-        steps.append(TraceStep.of("usage_below_zero_is_free", -usage))
+        steps.append(TraceStep.of("usage_below_zero_is_free", EXACT.minus(usage)))
     return Priced.of(*steps, *_flats(ladder, top))
 
 
-def dated_moves(full: Days, held: Decimal, changes: Sequence[tuple[date, Decimal]]) -> tuple[Move, ...]:
-    """The moves of units that were held before the period, in full, and of changes on days of it, to its end."""
-    moves = [Move(held, _ONE, _ONE)] if held else []
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """The days that are charged, and of how many a full period is where they are only a part of one."""
+
+    days: Days
+    full_days: int | None = None
+
+    def proportion(self, days: int) -> Proportion:
+        """So many days of the full period."""
+        return Proportion(max(days, 0), self.full_days or self.days.count)
+
+
+def dated_moves(stay: Stay, held: Decimal, changes: Sequence[tuple[date, Decimal]]) -> tuple[Move, ...]:
+    """The moves of units that were held before, for all days, and of changes on one of them, from it to the end."""
+    moves = [Move.shared(held, stay.proportion(stay.days.count))] if held else []
     moves += [
-        Move.shared(units, Share((full.end_on - day).days, full.count))
+        Move.shared(units, stay.proportion((stay.days.end_on - day).days))
         for day, units in sorted(changes, key=itemgetter(0))
     ]
     return tuple(moves)
 
 
-def presence_moves(full: Days, changes: Sequence[Presence]) -> tuple[Move, ...]:
+def presence_moves(stay: Stay, changes: Sequence[Presence]) -> tuple[Move, ...]:
     """The moves of members: each counts from the day it comes to the day it goes, and once however often it came.
 
-    Who came before the period is there from its first day; who goes gives nothing back, but makes room in its tier.
+    Who came before the days is there from the first; who goes gives nothing back, but makes room in its tier.
     """
     ordered = sorted(changes, key=lambda change: change.on)
     there, gone_on, moves = set[str](), dict[str, date](), []
     for place, change in enumerate(ordered):
-        if change.on >= full.end_on or (change.change == "add") == (change.member in there):
+        if change.on >= stay.days.end_on or (change.change == "add") == (change.member in there):
             continue
         if change.change == "remove":
             there.remove(change.member)
             gone_on[change.member] = change.on
-            if change.on >= full.first_on:
+            if change.on >= stay.days.first_on:
                 moves.append(Move(-_ONE, ZERO, _ONE))
             continue
         there.add(change.member)
         goes = (each.on for each in ordered[place:] if each.member == change.member and each.change == "remove")
-        last_on = next(goes, full.end_on)
-        if last_on >= full.first_on:
-            moves.append(Move.shared(_ONE, _present(full, change, last_on, gone_on.get(change.member))))
+        last_on = next(goes, stay.days.end_on)
+        if last_on >= stay.days.first_on:
+            days = _days_there(stay.days, change, last_on, gone_on.get(change.member))
+            moves.append(Move.shared(_ONE, stay.proportion(days)))
     return tuple(moves)
 
 
-def _present(full: Days, change: Presence, last_on: date, gone_on: date | None) -> Share:
-    """The days from one to the other, both within, of the period; the day it last went is charged already."""
-    last = min(last_on, full.end_on)
-    days = (last - max(change.on, full.first_on)).days + (last < full.end_on) - (gone_on == change.on)
-    return Share(max(days, 0), full.count)
+def _days_there(days: Days, change: Presence, last_on: date, gone_on: date | None) -> int:
+    """How many days from one to the other, both within; the day it last went is charged already."""
+    last = min(last_on, days.end_on)
+    return (last - max(change.on, days.first_on)).days + (last < days.end_on) - (gone_on == change.on)
 
 
 def _counted(moves: Sequence[Move]) -> list[Move]:

@@ -5,19 +5,18 @@ from decimal import Decimal
 from typing import Final
 
 import line_cases
-from case_figures import Calculations, Figures, NotAdopted
+from aggregate_cases import aggregated
+from case_figures import Calculations, Figures, NotAdopted, of_stated
 from period_cases import money
 from recurrence_cases import instant
 from tax_cases import decimals
 
 from domain.document_totals import DocumentTotals, Extra, Item, Levy, TotalsRule, document_totals
 from domain.documents import Document, Line, kind_of
-from domain.metrics import Kept, Span
-from domain.metrics.sum import Sum
 from domain.money import EXACT, Currency, Money, exact_sum, total
-from domain.periods import Days, Window
+from domain.periods import Days
 from domain.prices import parse_price
-from domain.proration import Share
+from domain.proration import Proportion
 from domain.refunds import progressive_credit, unused_refund
 from domain.taxation import TaxableLine, TaxEvidence, TaxTable, taxed
 
@@ -88,6 +87,8 @@ def agrees_with_ours(found: DocumentTotals, vats: list[Levy], record: Figures) -
     extras = [extra(entry, adds=entry["charge"]) for entry in record["input"].get("allowances_charges", ())]
     nets = [Money(net, currency) for net in (*found.lines, *(each.on(found.line_sum, scale) for each in extras))]
     if currency.minor_units != scale or not nets or not all(net.is_rounded for net in nets):
+        return
+    if found.line_sum != exact_sum(found.lines):  # a given net that is not rounded, which no line of ours is
         return
     evidence = [TaxEvidence("given", "", each.category, each.percent or Decimal(0), day, "") for each in vats]
     lines = [TaxableLine(net, "", why.category, day, why) for net, why in zip(nets, evidence, strict=True)]
@@ -172,7 +173,7 @@ def breakdown(found: DocumentTotals) -> list[Figures]:
 
 def credit_note_unused(record: Figures) -> Figures:
     params, given = record["params"], record["input"]
-    unused = Share(int(given["unused_days"]), int(given["period_days"]))
+    unused = Proportion(int(given["unused_days"]), int(given["period_days"]))
     refund = unused_refund(money(given["amount"], record), number(params, *_RATES) or Decimal(0), unused=unused)
     return {"net": refund.net.amount, "tax": refund.tax.amount, "total": refund.total.amount}
 
@@ -192,15 +193,10 @@ def credit_of_progressive(record: Figures) -> Figures:
 
 
 def usage_window_price(record: Figures) -> Figures:
+    """The sum of the events of a period as far as it has passed."""
     given = record["input"]
-    until = min(instant(given["period_to"]), instant(given.get("as_of") or given["period_to"]))
-    window, metric = Window(instant(given["period_from"]), until), Sum("value")
-    contributions = [
-        (metric.contribution({"value": Decimal(event["value"])}, happened_at=instant(event["timestamp"])), 1)
-        for event in given["events"]
-        if window.contains(instant(event["timestamp"]))
-    ]
-    quantity = metric.measured(Kept.of(contributions), Span.whole(window)).quantity
+    until = min((given["period_to"], given.get("as_of") or given["period_to"]), key=instant)
+    quantity = aggregated("sum")({**record, "input": {**given, "period_to": until}})["value"]
     price = parse_price({"model": "per_unit", "unit_amount": record["params"]["unit_amount"]})
     return {"quantity": quantity, "amount": price.amount_for(quantity).amount}
 
@@ -223,11 +219,13 @@ def rated_lines(record: Figures) -> Figures:
 _TERMS: Final = ("price", "commitments", "discounts", "unit_config")
 
 
-CALCULATIONS: Calculations = {
-    "en16931": en16931,
-    "gobl_invoice": gobl_invoice,
-    "credit_note_unused": credit_note_unused,
-    "progressive_credit": credit_of_progressive,
-    "usage_window_price": usage_window_price,
-    "rated_lines": rated_lines,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        "en16931": en16931,
+        "gobl_invoice": gobl_invoice,
+        "credit_note_unused": credit_note_unused,
+        "progressive_credit": credit_of_progressive,
+        "usage_window_price": usage_window_price,
+        "rated_lines": rated_lines,
+    }
+)

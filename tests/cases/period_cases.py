@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from case_figures import Calculations, Figures, NotAdopted
+from case_figures import Calculations, Figures, NotAdopted, of_stated
 from recurrence_cases import day_of, instant, interval
 from rounding_cases import rounding
 
@@ -15,11 +15,11 @@ from domain.periods import Days, days_between
 from domain.prices import effective_unit_amount, parse_price
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced
-from domain.prices.tier_slices import Move, Presence, dated_moves, presence_moves, slices_amount
+from domain.prices.tier_slices import Move, Presence, Stay, dated_moves, presence_moves, slices_amount
 from domain.proration import (
     Bounds,
-    Proration,
-    Share,
+    Proportion,
+    ProrationRule,
     month_share,
     months_amount,
     plan_change,
@@ -65,7 +65,7 @@ def time_ratio(record: Figures) -> Figures:
     service, period = (bounds(record["input"], name, to_the_second=to_the_second, zone=zone) for name in _STRETCHES)
     assert service is not None
     assert period is not None
-    share = Proration("cap" if params.get("cap_at_full") else "count").share(service, period)
+    share = ProrationRule("cap" if params.get("cap_at_full") else "count").share(service, period)
     amount = share.of(money(params["amount"], record)).amount
     return {"amount": shown(amount, record), "precise_amount": amount}
 
@@ -75,7 +75,7 @@ def time_ratio_tz(record: Figures) -> Figures:
     started_on = day_of(record["input"]["started_at"], params["timezone"])
     first_weekday = _WEEKDAYS.index(params.get("week_start", "monday").lower())
     period = calendar_days(started_on, interval(params.get("interval", "week")), week_begins_on=first_weekday)
-    share = Proration().share((started_on, period.end_on), (period.first_on, period.end_on))
+    share = ProrationRule().share((started_on, period.end_on), (period.first_on, period.end_on))
     amount = share.of(money(params["amount"], record)).amount
     return {
         "amount": shown(amount, record),
@@ -91,7 +91,7 @@ def ratio(record: Figures) -> Figures:
     fixed = int(params.get("fixed_days_in_month") or 0) or None
     service, period = (bounds(record["input"], name, to_the_second=to_the_second) for name in _STRETCHES)
     assert service is not None
-    return {"ratio": Proration("count", fixed).share(service, period).factor(int(params.get("scale", 9)))}
+    return {"ratio": ProrationRule("count", fixed).share(service, period).factor(int(params.get("scale", 9)))}
 
 
 def billing_cycles(record: Figures) -> Figures:
@@ -114,7 +114,7 @@ def change_of_plan(record: Figures) -> Figures:
     full = bounds(given, "period", to_the_second=to_the_second, zone=zone)
     assert full is not None
     changed = instant(given["change_date"]) if to_the_second else day_of(given["change_date"], zone)
-    left = Proration("cap").share((changed, full[1]), full) if changed < full[1] else Share(0, 1)
+    left = ProrationRule("cap").share((changed, full[1]), full) if changed < full[1] else Proportion(0, 1)
     old, new = (money(params.get(name, "0"), record) for name in ("old_amount", "new_amount"))
     change = plan_change(old, new, left=left, new_in_full=bool(params.get("new_full")))
     return {"credit": change.credit.amount, "charge": change.charge.amount, "net": change.net.amount}
@@ -129,7 +129,7 @@ def month_ratio(record: Figures) -> Figures:
 
 def partial_months_total(record: Figures) -> Figures:
     given, price = record["input"], money(record["params"]["price_per_month"], record)
-    rest = Share(int(given.get("prorated_days", 0)), int(given.get("month_days", 30)))
+    rest = Proportion(int(given.get("prorated_days", 0)), int(given.get("month_days", 30)))
     amount = months_amount(price, full_months=int(given.get("full_months", 0)), rest=rest)
     return {"amount": shown(amount.amount, record), "precise_amount": amount.amount}
 
@@ -172,26 +172,28 @@ def dated_slices(record: Figures) -> Figures:
     given = record["input"]
     if record["params"].get("remainder", "days_inclusive") != "days_inclusive":
         raise NotAdopted("days are counted whole, the day of the event included")
-    full = days(given)
+    stay = stay_of(record)
     held = Decimal(given.get("persisted") or 0)
     changes = [(day_of(event["date"]), Decimal(event["quantity"])) for event in given["events"]]
-    held += sum((units for day, units in changes if day < full.first_on), Decimal(0))
-    within = [(day, units) for day, units in changes if full.first_on <= day < full.end_on]
-    return by_slices(record, dated_moves(full, held, within))
+    held += sum((units for day, units in changes if day < stay.days.first_on), Decimal(0))
+    within = [(day, units) for day, units in changes if stay.days.first_on <= day < stay.days.end_on]
+    return by_slices(record, dated_moves(stay, held, within))
 
 
 def unique_slices(record: Figures) -> Figures:
-    given, full = record["input"], days(record["input"])
+    given, stay = record["input"], stay_of(record)
     before = [f"held before, {place}" for place in range(int(given.get("persisted") or 0))]
-    changes = [Presence(full.first_on - _ONE_DAY, member, "add") for member in before]
+    changes = [Presence(stay.days.first_on - _ONE_DAY, member, "add") for member in before]
     changes += [Presence(day_of(op["date"]), str(op["id"]), op.get("op", "add")) for op in given["ops"]]
-    return by_slices(record, presence_moves(full, changes))
+    return by_slices(record, presence_moves(stay, changes))
 
 
-def days(given: Figures) -> Days:
-    found = bounds(given, "period", to_the_second=False)
+def stay_of(record: Figures) -> Stay:
+    found = bounds(record["input"], "period", to_the_second=False)
     assert found is not None
-    return Days(*found)
+    counts = {**record["input"], **record["params"]}
+    full_days = next((counts[name] for name in ("day_count", "full_days", "period_days") if name in counts), None)
+    return Stay(Days(*found), None if full_days is None else int(full_days))
 
 
 def local_days_between(record: Figures) -> Figures:
@@ -208,19 +210,21 @@ def paid_units_delta(record: Figures) -> Figures:
     return {"billed_units": units, "amount": price.amount_for(units).amount}
 
 
-CALCULATIONS: Calculations = {
-    "time_ratio": time_ratio,
-    "time_ratio_tz": time_ratio_tz,
-    "ratio": ratio,
-    "billing_cycles": billing_cycles,
-    "plan_change": change_of_plan,
-    "month_ratio": month_ratio,
-    "partial_months_total": partial_months_total,
-    "ratable_schedule": schedule,
-    "ratable_mixed": schedule,
-    "graduated_event_slices": event_slices,
-    "graduated_dated": dated_slices,
-    "graduated_unique_dated": unique_slices,
-    "local_days_between": local_days_between,
-    "paid_units_delta": paid_units_delta,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        "time_ratio": time_ratio,
+        "time_ratio_tz": time_ratio_tz,
+        "ratio": ratio,
+        "billing_cycles": billing_cycles,
+        "plan_change": change_of_plan,
+        "month_ratio": month_ratio,
+        "partial_months_total": partial_months_total,
+        "ratable_schedule": schedule,
+        "ratable_mixed": schedule,
+        "graduated_event_slices": event_slices,
+        "graduated_dated": dated_slices,
+        "graduated_unique_dated": unique_slices,
+        "local_days_between": local_days_between,
+        "paid_units_delta": paid_units_delta,
+    }
+)

@@ -6,7 +6,7 @@ from decimal import Decimal
 from case_figures import Calculations, Figures, NotAdopted
 
 from domain.money import EXACT, ZERO, Currency, Money, rounded_to
-from domain.prices import Measured, Price, Priced, effective_unit_amount, moved, parse_price
+from domain.prices import Measured, Price, Priced, difference, effective_unit_amount, parse_price
 from domain.prices.graduated import GraduatedLadder
 from domain.rating import correction
 
@@ -51,7 +51,7 @@ def fact(priced: Priced, name: str) -> Decimal:
 
 def to_invoice(amount: Decimal, record: Figures) -> Decimal:
     currency = Currency(record.get("currency", "USD"))
-    billed = Money.of(record["input"].get("already_invoiced", "0"), currency)
+    billed = Money.of(record["input"].get("already_invoiced") or "0", currency)
     return correction(Money(amount, currency), billed=billed).amount
 
 
@@ -115,7 +115,7 @@ def graduated_percentage_incremental(record: Figures) -> Figures:
     price = ladder("graduated_percentage", {**record["params"], "zero_usage": "none"})
     held, increments = ZERO, []
     for transaction in map(Decimal, record["input"]["transactions"]):
-        increments.append(moved(price, transaction, held=held))
+        increments.append(difference(price, transaction, held=held))
         held = EXACT.add(held, transaction)
     return {"increments": increments, "amount": sum_of(increments)}
 
@@ -199,7 +199,7 @@ def percentage_price(params: Figures) -> Price:
         "event_minimum": params.get("per_transaction_min"),
         "event_maximum": params.get("per_transaction_max"),
         "rate_percent": params["rate_percent"],
-        "free_events": int(params.get("free_units_per_events") or 0),
+        "free_events": int(Decimal(params.get("free_units_per_events") or 0)),
     }
     unset = {name for name, value in given.items() if value is None}
     unset |= {name for name in ("free_events", "free_amount") if name not in unset and not Decimal(given[name])}
@@ -317,6 +317,8 @@ def billed_blocks(tiers: Sequence[Figures], blocks: object) -> Decimal:
     """What was billed for blocks, by tier, at the amounts of their tiers."""
     if isinstance(blocks, dict):
         by_tier = {int(tier): Decimal(number) for tier, number in blocks.items()}
+    elif isinstance(blocks, list) and all(isinstance(each, list) for each in blocks):
+        by_tier = {int(tier): Decimal(number) for tier, number in blocks}
     elif isinstance(blocks, list):
         by_tier = {place: Decimal(number) for place, number in enumerate(blocks, start=1)}
     else:

@@ -4,18 +4,27 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from case_figures import Calculations, Figures, NotAdopted
+from case_figures import Calculations, Figures, NotAdopted, of_stated
 
 from domain.events import parse_instant
 from domain.periods import local_date
 from domain.recurrences import Interval, Recurrence
 
 _INTERVALS: Final = {"day": "P1D", "week": "P1W", "month": "P1M", "quarter": "P3M", "semester": "P6M", "year": "P1Y"}
+_LONGER: Final = {"biweekly": "P2W", "thirty_days": "P30D", "bimonthly": "P2M", "triannual": "P4M", "biennial": "P2Y"}
 #: The same under the names that other systems give them.
-_OTHER_NAMES: Final = {"daily": "day", "half_year": "semester", "biannual": "semester", "annual": "year"}
+_OTHER_NAMES: Final = {
+    "daily": "day",
+    "half_year": "semester",
+    "semi_annual": "semester",
+    "biannual": "semester",
+    "annual": "year",
+}
 
 
 def interval(text: str) -> Interval:
+    if text.lower() in _LONGER:
+        return Interval.parse(_LONGER[text.lower()])
     name = text.lower().removesuffix("ly")
     name = _OTHER_NAMES.get(text.lower(), _OTHER_NAMES.get(name, name))
     return Interval.parse(_INTERVALS.get(name, text))
@@ -75,9 +84,11 @@ def anchored_sequence(record: Figures) -> Figures:
     return {"dates": [each.isoformat() for each in dates]}
 
 
-CALCULATIONS: Calculations = {
-    "recurrence_period_at": period_at,
-    "recurrence_next": recurrence_next,
-    "service_periods": service_periods,
-    "anchored_sequence": anchored_sequence,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        "recurrence_period_at": period_at,
+        "recurrence_next": recurrence_next,
+        "service_periods": service_periods,
+        "anchored_sequence": anchored_sequence,
+    }
+)

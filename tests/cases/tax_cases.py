@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from case_figures import Calculations, Figures, NotAdopted
+from case_figures import Calculations, Figures, NotAdopted, of_stated
 
 from domain.currencies import MINOR_UNITS
 from domain.money import EXACT, exact_sum, rounded_to
@@ -93,11 +93,13 @@ def inclusive_split(record: Figures) -> Figures:
     return {"net": net, "tax": tax, "gross": gross}
 
 
-CALCULATIONS: Calculations = {
-    "line_taxes": line_taxes,
-    "invoice_taxes": invoice_taxes,
-    "invoice_effective_rate": invoice_taxes,
-    "included_tax_line": included_tax_line,
-    "net_and_back": net_and_back,
-    "inclusive_split": inclusive_split,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        "line_taxes": line_taxes,
+        "invoice_taxes": invoice_taxes,
+        "invoice_effective_rate": invoice_taxes,
+        "included_tax_line": included_tax_line,
+        "net_and_back": net_and_back,
+        "inclusive_split": inclusive_split,
+    }
+)

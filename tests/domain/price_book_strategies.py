@@ -3,18 +3,19 @@
 import string
 from datetime import date
 
-from domain_strategies import currencies, graduated_prices, prices
+from domain_strategies import all_prices, currencies, prices
 from hypothesis import strategies as st
+from test_adjustments import adjustments
 
 from domain.contracts import PriceTerms
 from domain.price_books import Plan, PriceBook
-from domain.prices import Price
-from domain.prices.volume import Volume
+from domain.prices import Adjusted, Adjustments, Price
 
 
-def any_prices() -> st.SearchStrategy[Price]:
-    by_volume = graduated_prices().map(lambda price: Volume(price.tiers, price.zero_usage))
-    return st.one_of(prices(), by_volume)
+def terms() -> st.SearchStrategy[Price]:
+    """Prices of every model, as they are and with what a contract changes about them."""
+    changed = adjustments().filter(lambda each: each != Adjustments())
+    return st.one_of(all_prices(), st.builds(Adjusted, prices(), changed))
 
 
 def slugs() -> st.SearchStrategy[str]:
@@ -32,7 +33,7 @@ def names(max_size: int = 64) -> st.SearchStrategy[str]:
 
 
 def charges() -> st.SearchStrategy[PriceTerms]:
-    return st.builds(PriceTerms, names(), any_prices(), names(), names(255))
+    return st.builds(PriceTerms, names(), terms(), names(), names(255))
 
 
 @st.composite

@@ -56,6 +56,7 @@ def adjustments(draw: st.DrawFn) -> Adjustments:
         draw(st.none() | conversions().filter(lambda c: c.factor == 1 or c.divisor == 1)),
         draw(decimals(highest="1000", places=2)),
         draw(decimals(highest="100", places=2)),
+        draw(decimals(highest="500", places=2)),
         maximum,
         draw(st.none() | st.builds(Minimum, minimum, st.booleans())) if is_bounded else None,
         draw(st.none() | windowed),
@@ -131,6 +132,13 @@ def test_a_discount_takes_its_part_off_a_credit_too():
     assert price.amount_for(Decimal(-2)).amount == -3
 
 
+def test_an_amount_off_comes_off_once_after_the_percentage_and_never_below_nothing():
+    price = adjusted({**PER_UNIT, "negative_quantity": "credit"}, percentage="25", amount_off="5")
+
+    assert [price.amount_for(Decimal(units)).amount for units in (10, 2, -2)] == [10, 0, -3]
+    assert steps(price.amount_for(Decimal(2)))[1:] == [("discount", -1), ("amount_off", -3)]
+
+
 def test_what_the_price_refuses_stays_refused():
     with pytest.raises(QuantityNegative):
         adjusted(free_units="5").amount_for(Decimal(-1))
@@ -147,6 +155,21 @@ def test_a_commitment_holds_for_each_bucket_alone_and_free_units_go_to_the_first
         ("free_units", 0), ("per_unit", 4), ("window_true_up", 6), ("per_unit", 22), ("window_overage", 6),
     ]  # fmt: skip
     assert price.amount_for(Decimal(14)).amount == 10 + 16 * Decimal("1.5")
+
+
+def test_a_bucket_without_usage_is_not_topped_up():
+    price = adjusted(windowed={"amount": "10", "true_up": True})
+
+    assert price.price(Measured.none()).amount == 0
+    assert price.price(Measured(Decimal(0))).amount == 10
+
+
+def test_a_tier_is_chosen_by_the_converted_quantity_before_it_was_prorated_less_what_is_free():
+    tiers = [{"up_to": "10", "unit_amount": "3"}, {"up_to": None, "unit_amount": "2"}]
+    price = adjusted({"model": "volume", "tiers": tiers}, convert={"divisor": "100"}, free_units="1")
+
+    assert price.price(Measured(Decimal(600), unprorated=Decimal(1200))).amount == 10
+    assert price.price(Measured(Decimal(600), unprorated=Decimal(1100))).amount == 15
 
 
 def test_a_commitment_without_true_up_leaves_low_usage_alone():
@@ -254,6 +277,7 @@ def test_usage_that_a_maximum_or_a_minimum_swallows_is_no_money_at_risk():
         ({"percentage": "100.1"}, "adjustments.percentage"),
         ({"percentage": "1.234567891"}, "adjustments.percentage"),
         ({"percentage": 0.5}, "adjustments.percentage"),
+        ({"amount_off": "-1"}, "adjustments.amount_off"),
         ({"free_units": "-1"}, "adjustments.free_units"),
         ({"maximum": "-1"}, "adjustments.maximum"),
         ({"minimum": "10"}, "adjustments.minimum"),

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from domain.prices import Measured, NotMeasured, QuantityNegative, UsageNotPriced, moved, moved_by, parse_price
+from domain.prices import Measured, NotMeasured, QuantityNegative, UsageNotPriced, difference, moved_by, parse_price
 
 pytestmark = pytest.mark.fast
 
@@ -66,6 +66,13 @@ def test_a_tiers_amount_ends_at_its_cap_its_flat_amount_included():
 
     assert amounts(terms, 0, 40, 50, 51, 100, 110) == [0, 50, 60, 60, 60, 70]
     assert told(terms, Measured(Decimal(100)))[2] == ("tier_cap", -50, {"tier": "1", "cap_amount": "60"})
+
+
+def test_a_flat_amount_that_is_due_without_usage_ends_at_the_cap_of_its_tier_too():
+    tiers = [{"up_to": None, "unit_amount": "1", "flat_amount": "10", "cap_amount": "6"}]
+    terms = {"model": "graduated", "tiers": tiers, "zero_usage": "first_tier_flat"}
+
+    assert amounts(terms, 0, 1) == [6, 6]
 
 
 def test_each_slice_of_a_turnover_costs_the_percentage_of_its_tier():
@@ -409,7 +416,7 @@ def test_by_how_much_units_move_an_amount_is_told_with_its_sign_or_without():
     tiers = [{"up_to": "100", "unit_amount": "2"}, {"up_to": None, "unit_amount": "1"}]
     price = parse_price({"model": "volume", "tiers": tiers})
 
-    assert moved(price, Decimal(1), held=Decimal(100)) == -99
+    assert difference(price, Decimal(1), held=Decimal(100)) == -99
     assert moved_by(price, Decimal(1), held=Decimal(100)) == 99
 
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 import domain.prices
 from domain.money import EXACT
-from domain.prices import moved, parse_price
+from domain.prices import difference, parse_price
 from domain.prices.price import MODELS
 
 pytestmark = pytest.mark.fast
@@ -112,9 +112,9 @@ def test_the_units_of_two_parts_lie_in_the_tiers_of_the_whole(price, first, seco
 def test_what_two_parts_move_an_amount_is_what_the_whole_moves_it(price, first, second):
     zero = Decimal(0)
 
-    parts = EXACT.add(moved(price, first, held=zero), moved(price, second, held=first))
+    parts = EXACT.add(difference(price, first, held=zero), difference(price, second, held=first))
 
-    assert parts == moved(price, first + second, held=zero)
+    assert parts == difference(price, first + second, held=zero)
 
 
 @given(per_unit_prices(), quantities(), quantities())

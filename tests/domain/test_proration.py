@@ -10,8 +10,8 @@ from domain.definitions import Definition, DefinitionInvalid
 from domain.money import AllocationImpossible, Currency, Money, total
 from domain.periods import Days, PeriodEmpty, WindowOutside, prorated
 from domain.proration import (
-    Proration,
-    Share,
+    Proportion,
+    ProrationRule,
     month_share,
     months_amount,
     plan_change,
@@ -42,16 +42,16 @@ def day(offset: int) -> date:
 
 
 def test_whole_local_days_are_counted_between_dates():
-    share = Proration().share((date(2024, 3, 12), date(2024, 4, 1)), MARCH)
+    share = ProrationRule().share((date(2024, 3, 12), date(2024, 4, 1)), MARCH)
 
-    assert share == Share(20 * 86_400_000_000, 31 * 86_400_000_000)
+    assert share == Proportion(20 * 86_400_000_000, 31 * 86_400_000_000)
     assert share.of(eur("15.00")).rounded() == eur("9.68")
 
 
 def test_time_is_counted_between_instants():
     starts_at, ends_at = datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 2, 1, tzinfo=UTC)
 
-    share = Proration().share((datetime(2024, 1, 21, 21, 55, 18, tzinfo=UTC), ends_at), (starts_at, ends_at))
+    share = ProrationRule().share((datetime(2024, 1, 21, 21, 55, 18, tzinfo=UTC), ends_at), (starts_at, ends_at))
 
     assert share.of(eur("20")).rounded() == eur("6.51")
 
@@ -63,14 +63,14 @@ def test_a_share_of_days_is_what_days_are_prorated_by(amount, one, other):
         end += 1
     used, full = Days(day(first), day(end)), Days(day(0), day(32))
 
-    share = Proration().share((used.first_on, used.end_on), (full.first_on, full.end_on))
+    share = ProrationRule().share((used.first_on, used.end_on), (full.first_on, full.end_on))
 
     assert share.of(amount) == prorated(amount, used=used, full=full)
 
 
 @given(amounts(), st.integers(0, 31))
 def test_a_period_split_at_any_day_sums_to_the_amount(amount, split):
-    left, right = (Proration().share(bounds, MARCH) for bounds in ((day(0), day(split)), (day(split), day(31))))
+    left, right = (ProrationRule().share(bounds, MARCH) for bounds in ((day(0), day(split)), (day(split), day(31))))
 
     assert left.part + right.part == left.whole == right.whole
     assert abs((left.of(amount) + right.of(amount) - amount).amount) <= Decimal("1E-40")
@@ -80,7 +80,7 @@ def test_a_period_split_at_any_day_sums_to_the_amount(amount, split):
 def test_a_stretch_within_its_period_is_never_more_than_the_amount(amount, starts_at, ends_at, split):
     middle = min(max(split, starts_at), ends_at)
 
-    share = Proration().share((starts_at, middle), (starts_at, ends_at))
+    share = ProrationRule().share((starts_at, middle), (starts_at, ends_at))
 
     assert abs(share.of(amount)) <= abs(amount)
 
@@ -95,29 +95,29 @@ def test_a_stretch_within_its_period_is_never_more_than_the_amount(amount, start
 )
 def test_a_stretch_outside_its_period_is_refused(used):
     with pytest.raises(WindowOutside):
-        Proration().share(used, MARCH)
+        ProrationRule().share(used, MARCH)
 
 
 def test_a_stretch_outside_its_period_counts_where_the_rule_says_so():
     used = (date(2024, 2, 1), date(2024, 4, 1))
 
-    assert Proration("count").share(used, MARCH).factor(3) == Decimal("1.935")
-    assert Proration("cap").share(used, MARCH).factor(3) == 1
+    assert ProrationRule("count").share(used, MARCH).factor(3) == Decimal("1.935")
+    assert ProrationRule("cap").share(used, MARCH).factor(3) == 1
 
 
 @pytest.mark.parametrize("bounds", [(day(4), day(4)), (day(31), day(31))])
 def test_an_empty_stretch_is_nothing_or_by_rule_no_part_at_all(bounds):
-    assert Proration().share(bounds, MARCH).of(eur("9")) == eur("0")
-    assert Proration("cap").share(bounds, MARCH).of(eur("9")) == eur("9")
-    assert Proration("cap").share(MARCH, bounds).of(eur("9")) == eur("9")
+    assert ProrationRule().share(bounds, MARCH).of(eur("9")) == eur("0")
+    assert ProrationRule("cap").share(bounds, MARCH).of(eur("9")) == eur("9")
+    assert ProrationRule("cap").share(MARCH, bounds).of(eur("9")) == eur("9")
 
 
 @pytest.mark.parametrize(
     ("rule", "used", "full"),
     [
-        (Proration(), (day(1), day(1)), (day(1), day(1))),
-        (Proration("count"), (day(2), day(1)), MARCH),
-        (Proration(), MARCH, None),
+        (ProrationRule(), (day(1), day(1)), (day(1), day(1))),
+        (ProrationRule("count"), (day(2), day(1)), MARCH),
+        (ProrationRule(), MARCH, None),
     ],
 )
 def test_a_part_of_no_period_is_refused(rule, used, full):
@@ -135,18 +135,18 @@ def test_a_part_of_no_period_is_refused(rule, used, full):
     ],
 )
 def test_every_month_may_count_thirty_days(used, full, factor):
-    assert Proration(month_days=30).share(used, full).factor(9) == Decimal(factor)
+    assert ProrationRule(month_days=30).share(used, full).factor(9) == Decimal(factor)
 
 
 @given(st.sampled_from(["refuse", "count", "cap"]), st.one_of(st.none(), st.integers(1, 31)))
 def test_a_rule_is_read_back_as_it_was_written(beyond, month_days):
-    rule = Proration(beyond, month_days)
+    rule = ProrationRule(beyond, month_days)
 
-    assert Proration.parse(definition(**rule.to_json())) == rule
+    assert ProrationRule.parse(definition(**rule.to_json())) == rule
 
 
 def test_a_rule_that_says_nothing_counts_what_is_within():
-    assert Proration.parse(definition()) == Proration("refuse", None)
+    assert ProrationRule.parse(definition()) == ProrationRule("refuse", None)
 
 
 @pytest.mark.parametrize(
@@ -160,40 +160,40 @@ def test_a_rule_that_says_nothing_counts_what_is_within():
 )
 def test_a_rule_that_cannot_be_meant_is_refused_by_its_field(entries, field):
     with pytest.raises(DefinitionInvalid) as refused:
-        Proration.parse(definition(**entries))
+        ProrationRule.parse(definition(**entries))
 
     assert refused.value.facts["field"] == field
 
 
 def test_a_change_of_plan_gives_back_and_asks_for_what_is_left():
     # Polar: 22 of 29 days of February and March 2024 are left
-    change = plan_change(eur("100"), eur("300"), left=Share(22, 29))
+    change = plan_change(eur("100"), eur("300"), left=Proportion(22, 29))
 
     assert (change.credit, change.charge, change.net) == (eur("-75.86"), eur("227.59"), eur("151.73"))
 
 
 def test_a_new_period_is_asked_for_in_full():
-    change = plan_change(eur("1000"), eur("100"), left=Share(10, 12), new_in_full=True)
+    change = plan_change(eur("1000"), eur("100"), left=Proportion(10, 12), new_in_full=True)
 
     assert (change.credit, change.charge) == (eur("-833.33"), eur("100"))
 
 
 @given(amounts(), st.integers(0, 400), st.integers(1, 400))
 def test_a_change_to_the_same_price_costs_nothing(amount, left, whole):
-    assert plan_change(amount, amount, left=Share(min(left, whole), whole)).net.is_zero
+    assert plan_change(amount, amount, left=Proportion(min(left, whole), whole)).net.is_zero
 
 
 @pytest.mark.parametrize(
     ("first_on", "last_on", "rule", "share"),
     [
         # Zuora: the three readings of the same range
-        (date(2021, 1, 27), date(2021, 1, 31), "actual", Share(5, 31)),
-        (date(2021, 1, 27), date(2021, 1, 31), "actual_30", Share(5, 30)),
-        (date(2021, 1, 27), date(2021, 1, 31), "strict_30", Share(4, 30)),
-        (date(2021, 2, 27), date(2021, 2, 28), "strict_30", Share(4, 30)),
-        (date(2021, 2, 1), date(2021, 2, 28), "strict_30", Share(30, 30)),
-        (date(2021, 1, 31), date(2021, 1, 31), "strict_30", Share(1, 30)),
-        (date(2021, 1, 16), date(2021, 2, 15), "strict_30", Share(30, 30)),
+        (date(2021, 1, 27), date(2021, 1, 31), "actual", Proportion(5, 31)),
+        (date(2021, 1, 27), date(2021, 1, 31), "actual_30", Proportion(5, 30)),
+        (date(2021, 1, 27), date(2021, 1, 31), "strict_30", Proportion(4, 30)),
+        (date(2021, 2, 27), date(2021, 2, 28), "strict_30", Proportion(4, 30)),
+        (date(2021, 2, 1), date(2021, 2, 28), "strict_30", Proportion(30, 30)),
+        (date(2021, 1, 31), date(2021, 1, 31), "strict_30", Proportion(1, 30)),
+        (date(2021, 1, 16), date(2021, 2, 15), "strict_30", Proportion(30, 30)),
     ],
 )
 def test_a_part_of_a_month_is_counted_as_its_rule_says(first_on, last_on, rule, share):
@@ -214,7 +214,7 @@ def test_days_out_of_order_are_no_part_of_a_month():
 
 
 def test_whole_months_and_a_part_are_added_before_they_are_rounded():
-    assert months_amount(eur("100"), full_months=1, rest=Share(14, 31)).rounded() == eur("145.16")
+    assert months_amount(eur("100"), full_months=1, rest=Proportion(14, 31)).rounded() == eur("145.16")
 
 
 def weights() -> st.SearchStrategy[list[Decimal]]:

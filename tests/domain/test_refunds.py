@@ -5,7 +5,7 @@ from domain_strategies import decimals
 from hypothesis import given
 
 from domain.money import CurrenciesMixed, Currency, Money
-from domain.proration import Share
+from domain.proration import Proportion
 from domain.refunds import progressive_credit, unused_refund
 
 pytestmark = pytest.mark.fast
@@ -15,11 +15,11 @@ pytestmark = pytest.mark.fast
     ("amount", "percent", "unused", "given_back"),
     [
         # Lago: the total is the sum of the rounded parts, not the rounded sum
-        ("160.00 EUR", "25", Share(29, 30), "154.67 38.67 193.34"),
-        ("100.00 EUR", "20", Share(20, 28), "71.43 14.29 85.72"),
-        ("1000 JPY", "10", Share(1, 3), "333 33 366"),
-        ("10 KWD", "5", Share(1, 3), "3.333 0.167 3.500"),
-        ("10 EUR", "0", Share(0, 30), "0 0 0"),
+        ("160.00 EUR", "25", Proportion(29, 30), "154.67 38.67 193.34"),
+        ("100.00 EUR", "20", Proportion(20, 28), "71.43 14.29 85.72"),
+        ("1000 JPY", "10", Proportion(1, 3), "333 33 366"),
+        ("10 KWD", "5", Proportion(1, 3), "3.333 0.167 3.500"),
+        ("10 EUR", "0", Proportion(0, 30), "0 0 0"),
     ],
 )
 def test_the_unused_part_of_net_and_tax_is_given_back(amount, percent, unused, given_back):

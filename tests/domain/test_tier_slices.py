@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from domain.money import rounded_to
 from domain.periods import Days
 from domain.prices.graduated import Graduated
-from domain.prices.tier_slices import Move, Presence, dated_moves, presence_moves, slices_amount
+from domain.prices.tier_slices import Move, Presence, Stay, dated_moves, presence_moves, slices_amount
 from domain.prices.tiers import Tier
-from domain.proration import Share
+from domain.proration import Proportion
 
 pytestmark = pytest.mark.fast
 
-SEPTEMBER = Days(date(2023, 9, 1), date(2023, 10, 1))
+SEPTEMBER = Stay(Days(date(2023, 9, 1), date(2023, 10, 1)))
 LADDER = Graduated(
     (Tier(Decimal(5), Decimal(10), Decimal(100)), Tier(None, Decimal(5), Decimal(50))), "first_tier_flat"
 )
@@ -72,7 +72,7 @@ def test_units_that_are_there_all_the_time_cost_what_their_total_costs(ladder, u
 @given(graduated_prices(), decimals(lowest="0.02", highest="10000", places=2), st.integers(0, 8), st.data())
 def test_a_move_split_in_two_costs_the_same(ladder, units, part, data):
     first = data.draw(decimals(lowest="0.01", highest=str(units), places=2))
-    share = Share(part, 8)
+    share = Proportion(part, 8)
 
     whole = slices_amount(ladder, [Move.shared(units, share)])
     split = slices_amount(ladder, [Move.shared(each, share) for each in (first, units - first) if each])
@@ -84,12 +84,24 @@ def test_changes_on_a_day_count_to_the_end_of_the_period():
     moves = dated_moves(SEPTEMBER, Decimal(3), [(on(16), Decimal(5)), (on(10), Decimal(2)), (on(16), Decimal(-6))])
 
     assert moves == (
-        Move(Decimal(3), WHOLE, WHOLE),
-        Move.shared(Decimal(2), Share(21, 30)),
-        Move.shared(Decimal(5), Share(15, 30)),
-        Move.shared(Decimal(-6), Share(15, 30)),
+        Move.shared(Decimal(3), Proportion(30, 30)),
+        Move.shared(Decimal(2), Proportion(21, 30)),
+        Move.shared(Decimal(5), Proportion(15, 30)),
+        Move.shared(Decimal(-6), Proportion(15, 30)),
     )
     assert dated_moves(SEPTEMBER, Decimal(0), []) == ()
+
+
+def test_a_part_of_a_period_is_charged_as_days_of_the_whole():
+    # Lago: ended on 7 December, with six units held and one that came that day
+    stay = Stay(Days(date(2023, 12, 1), date(2023, 12, 8)), full_days=31)
+    ladder = Graduated((Tier(Decimal(5), Decimal(0)), Tier(None, Decimal(10))), "none")
+    moves = dated_moves(stay, Decimal(6), [(date(2023, 12, 7), Decimal(1))])
+    members = [Presence(date(2023, 10, 5), "a", "add"), Presence(date(2023, 12, 7), "b", "add")]
+    fees = Graduated((Tier(Decimal(1), Decimal(5), Decimal(10)), Tier(None, Decimal(15), Decimal(30))), "none")
+
+    assert rounded_to(slices_amount(ladder, moves).amount, 2) == Decimal("2.58")
+    assert rounded_to(slices_amount(fees, presence_moves(stay, members)).amount, 2) == Decimal("41.61")
 
 
 def test_a_member_is_charged_for_the_day_it_goes():
@@ -133,4 +145,4 @@ def test_a_member_is_never_charged_for_more_days_than_the_period_has(changes):
     for member in "abc":
         moves = presence_moves(SEPTEMBER, [change for change in changes if change.member == member])
 
-        assert 0 <= sum(move.part for move in moves) <= SEPTEMBER.count
+        assert 0 <= sum(move.part for move in moves) <= SEPTEMBER.days.count

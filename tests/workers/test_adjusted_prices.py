@@ -113,6 +113,25 @@ def test_a_minimum_counts_for_the_days_that_its_version_is_in_force(month, sold)
     assert [net for (net,) in rows] == [20, 63]  # 10 of 31 days of 62, 21 of 31 days of 93
 
 
+def test_a_minimum_without_usage_is_given_back_once_usage_has_one_of_its_own(month, sold):
+    month.bound.run("update metrics set dimensions = '{tail}' where name = 'distance'")
+    sold("""{minimum: {amount: "20"}}""")
+    month.use(("d1", "DL", "N1", 1))
+    month.bill()
+    month.use(("u1", "UA", "N1", 12))
+
+    run = month.bill()
+
+    rows = month.bound.rows(
+        """select r.dimensions, l.net from invoice_lines l join invoices i on i.id = l.invoice_id
+        join rated_usages r on r.id = l.rated_usage_id join metrics m on m.id = l.metric_id
+        where i.billing_run_id = :run and i.account_id = 'ua' and m.name = 'distance' order by l.net""",
+        run=run,
+    )
+    assert rows == [("", -20), ('{"tail": "N1"}', 24)]
+    month.bound.run("update metrics set dimensions = '{}' where name = 'distance'")
+
+
 def test_adjustments_that_make_no_sense_are_refused_with_their_place_in_the_file(sold):
     with pytest.raises(MasterInvalid) as refused:
         sold("""{percentage: "120"}""")

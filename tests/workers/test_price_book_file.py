@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from domain.price_books import PriceBook
 from domain.prices import PriceInvalid, parse_price, price_json
+from domain.prices.needs import Kept
 from domain.prices.price import MODELS
 from workers.store import price_book_file
 from workers.store.master_file import MasterInvalid
@@ -20,7 +21,8 @@ from workers.store.price_forms import DECIMAL, Terms
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "domain"))
-from price_book_strategies import any_prices, price_books  # noqa: E402 -- the domain's strategies serve here too
+from price_book_strategies import price_books  # noqa: E402 -- the domain's strategies serve here too
+from price_book_strategies import terms as terms_of_prices  # noqa: E402 -- as above
 
 pytestmark = pytest.mark.fast
 
@@ -29,6 +31,7 @@ EXAMPLE = ROOT / "infra" / "demo" / "price-book.yaml"
 TERMS = TypeAdapter(Terms)
 PAID_IN = "give the ISO 4217 code of a currency that money is paid in, such as EUR"
 TWICE = "two prices would be in force"
+ONE_OF = "use one of: up_to, unit_amount, flat_amount, cap_amount"
 FIRST, SECOND, THIRD = (f"plans.team.charges[{n}]" for n in range(3))
 GOOD = """\
 name: cloud
@@ -81,7 +84,7 @@ def test_what_is_written_is_read_as_the_same_book(book: PriceBook):
     assert price_book_file.read(FILE, price_book_file.written(book).encode())[1] == book
 
 
-@given(any_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_takes_what_domain_prints(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -89,7 +92,7 @@ def test_the_form_of_a_price_takes_what_domain_prints(price):
     TERMS.validate_python(printed)
 
 
-@given(any_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -103,7 +106,7 @@ def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
         TERMS.validate_python(fewer)
 
 
-@given(any_prices())
+@given(terms_of_prices())
 def test_the_pattern_of_the_schema_fits_the_decimals_that_are_printed(price):
     texts = re.findall(r'"(-?[0-9][0-9.]*)"', json.dumps(price_json(price)))
 
@@ -170,7 +173,7 @@ plans:
         "book.yaml:3: valid_from: is no date; write a day such as 2026-07-01",
         "book.yaml:4: vaild_to: is not known here; remove it, or correct its spelling",
         "book.yaml:7: plans.team.title: is not a text; write it as text, in quotes",
-        f"book.yaml:13: {FIRST}.terms.tiers[0].colour: is not known here; use one of: up_to, unit_amount, flat_amount",
+        f"book.yaml:13: {FIRST}.terms.tiers[0].colour: is not known here; {ONE_OF}",
         'book.yaml:14: plans.team.charges[0].terms.tiers[1].unit_amount: is True; give a decimal text such as "0.25"',
         f"book.yaml:17: {SECOND}.metric: has a price in charges[0] already, so {TWICE} for calls; keep one of the two",
         "book.yaml:17: plans.team.charges[1].terms.model: is 'per_moon'; use one of: " + ", ".join(MODELS),
@@ -246,17 +249,54 @@ def test_numbers_keep_all_their_digits_also_without_quotes():
 
 
 def test_a_metric_that_is_not_there_is_told_with_those_that_it_may_be():
-    assert problems(GOOD, metrics=["call", "call-s", "seats"]) == [
+    assert problems(GOOD, metrics={name: Kept() for name in ("call", "call-s", "seats")}) == [
         "book.yaml:8: plans.team.charges[0].metric: there is no metric 'calls'; did you mean call-s or call?"
     ]
-    assert "load the metric first" in problems(GOOD, metrics=[])[0]
-    assert problems(GOOD, metrics=["calls"]) == []
+    assert "load the metric first" in problems(GOOD, metrics={})[0]
+    assert problems(GOOD, metrics={"calls": Kept()}) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "says"),
+    [
+        (["{model: bucketed, price: {model: per_unit, unit_amount: 1}}"], Kept(), "terms.model: bucketed needs time"),
+        (
+            ["model: matrix", "dimensions: [region]", "default: {unit_amount: 1}"],
+            Kept(dimensions=frozenset({"zone"})),
+            "terms.dimensions: the metric is not kept apart by region; name dimensions of the metric: zone",
+        ),
+        (
+            ["model: per_unit", "unit_amount: 1", "adjustments: {windowed: {amount: 5, true_up: true}}"],
+            Kept(),
+            "adjustments.windowed: commits each time bucket, and the metric has none, so the commitment is without a",
+        ),
+    ],
+)
+def test_a_price_that_its_metric_can_never_be_priced_with_is_told(written, kept, says):
+    told = problems(terms(*written), metrics={"calls": kept})
+
+    assert len(told) == 1
+    assert says in told[0]
+    assert problems(terms("7"), metrics={"calls": kept}) == problems(terms("7"))
+    assert problems(terms("{model: flat}"), metrics={"calls": kept}) == problems(terms("{model: flat}"))
+
+
+def test_every_tier_that_is_wrong_is_told_at_once():
+    ladder = ["model: graduated", "tiers:", "- {up_to: 100, unit_amount: 1}", "- {up_to: null, unit_amount: 1}",
+              "- {up_to: 50, unit_amount: -1}", "- {up_to: 200, unit_amount: 1}"]  # fmt: skip
+
+    assert [each.split("terms.")[1].partition(";")[0] for each in problems(terms(*ladder))] == [
+        "tiers[1].up_to: is open although tiers follow",
+        "tiers[2].unit_amount: is below zero",
+        "tiers[2].up_to: is 50, so the tier is empty or overlaps the one before",
+        "tiers[3].up_to: ends the ladder, so units above it have no price",
+    ]
 
 
 def test_names_of_metrics_are_looked_up_in_what_can_be_read_of_a_book():
     broken = GOOD.replace("charges:\n", "charges:\n      - {metric: 7}\n      - 8\n").replace("title: Team", "title: 1")
 
-    told = problems(broken + "  other: 7\n  third: {charges: 7}\n", metrics=["seats"])
+    told = problems(broken + "  other: 7\n  third: {charges: 7}\n", metrics={"seats": Kept()})
 
     assert [each for each in told if "there is no metric" in each] == [
         f"book.yaml:10: {THIRD}.metric: there is no metric 'calls'; correct the name, or load the metric first"

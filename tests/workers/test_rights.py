@@ -28,6 +28,8 @@ TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities", "account_identities", "tax_registrations"}
+    | {"price_book_versions", "price_book_plans", "price_book_charges"}
+    | {"credit_grants", "credit_entries"}
 )
 
 

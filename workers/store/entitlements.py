@@ -13,6 +13,7 @@ from domain.entitlement_terms import Limit, Setting, Switch, Terms
 from domain.entitlements import LOOK_BACK_PERIODS, Decision, Entitlement, FeatureUnknown, Grant, Holding, Used
 from domain.money import ZERO
 from domain.periods import EVER, MonthlyCycle, Window
+from workers.store.database import planned_once
 
 #: Features that are listed of one subscription.
 FEATURES_MAX = 1_000
@@ -89,9 +90,11 @@ def check(
 ) -> Decision:
     """Whether the subscription may use the feature at the instant, as far as usage has been aggregated.
 
+    Quick on a connection that is kept and whose transactions commit: a rollback makes psycopg forget the statement.
     Raises `FeatureUnknown` if there is no such subscription or feature, and `AmountInvalid`.
     """
-    (holding,) = holdings(conn, [Asked(subscription, feature, at)])
+    with planned_once(conn):
+        (holding,) = holdings(conn, [Asked(subscription, feature, at)])
     if holding is None:
         raise FeatureUnknown(
             f"there is no subscription {subscription!r}, or no feature {feature!r}",

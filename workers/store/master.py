@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from queues.work import Hintable
 from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
+from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
 from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
@@ -78,6 +79,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     """
     audit.hold(conn)
     loading = Loading(conn, document, master, person)
+    complete(loading)
     put_parties(loading)
     put_sources(loading)
     put_dimensions(loading)

@@ -29,6 +29,7 @@ class Problem:
     field: str
     sentence: str
     fix: str
+    place: Place = ()
 
     def to_text(self, file: Path) -> str:
         """Tell it in one line that names the file, the line, the field and what to do."""
@@ -61,7 +62,7 @@ class Document:
 
     def problem(self, path: Place, sentence: str, *, fix: str) -> Problem:
         """Make a problem of the value at a path."""
-        return Problem(self.line_of(path), dotted(path), sentence, fix)
+        return Problem(self.line_of(path), dotted(path), sentence, fix, path)
 
 
 @dataclass(frozen=True, slots=True)

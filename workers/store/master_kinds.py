@@ -70,6 +70,7 @@ METRICS: Final = Kind(
         "requires": "text[]",
         "dimensions": "text[]",
         "unit": "text",
+        "options": "jsonb",
     },
     {"owner": "text", "product_id": "text"},
     "quantities rest on that; add another metric",
@@ -114,6 +115,6 @@ TAX_RATES: Final = Kind(
 PRICES: Final = Kind(
     "prices",
     {"contract_version_id": "integer", "metric_id": "integer"},
-    {"terms": "jsonb", "tax_category": "text", "revenue_account": "text"},
+    {"terms": "jsonb", "tax_category": "text", "revenue_account": "text", "book_charge_id": "integer"},
     why_fixed=_VERSIONED,
 )

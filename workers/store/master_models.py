@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_fields import (
@@ -13,6 +13,7 @@ from workers.store.master_fields import (
     Day,
     Name,
     Number,
+    PlanName,
     Quantities,
     Ref,
     Slug,
@@ -61,27 +62,34 @@ Prices = Annotated[
 
 
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+    """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
-    `entitlements` by feature say what may be used meanwhile; read by `domain`.
-
-    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
+    feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
+    sells at them unless one is given.
     """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
-    prices: Prices
+    prices: Prices | None = None
+    plan: PlanName | None = None
     entitlements: dict[Ref, dict[str, Any]] = {}
     owner: Name | None = None
 
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Version":
+        if (self.prices is None) == (self.plan is None):
+            raise ValueError("has to have either `prices` or a `plan`")
+        return self
+
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
 
-    account: Ref
-    legal_entity: Slug
-    currency: Code
+    account: Ref | None = None
+    legal_entity: Slug | None = None
+    currency: Code | None = None
     versions: list[Version] = []
 
 
@@ -95,10 +103,13 @@ class Quantity(_Part):
 
 
 class Subscription(_Part):
-    """One thing sold under a contract, billed by a cycle of the contract's legal entity."""
+    """One thing sold under a contract, billed by a cycle of the contract's legal entity.
 
-    contract: Ref
-    cycle: CycleName
+    Of one that is there, what is left out stays; `to: null` lets it go on until further notice.
+    """
+
+    contract: Ref | None = None
+    cycle: CycleName | None = None
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
     quantities: list[Quantity] = []
@@ -143,6 +154,20 @@ class Metric(_Part):
     dimensions: list[Ref] = []
     product: Ref | None = None
     owner: Name | None = None
+    operation: Ref | None = None
+    percent: Any = None
+    roll_over_at: Any = None
+    amount: Ref | None = None
+    by: Ref | None = None
+    filter: dict[Ref, list[Any]] | None = None
+    recurring: bool | None = None
+    bucket: Ref | None = None
+    negative: Ref | None = None
+    convert: dict[Ref, Any] | None = None
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
 
 
 class Dimension(_Part):

@@ -80,7 +80,7 @@ def _check_definitions(loading: Loading) -> None:
     for name, cycle in master.cycles.items():
         _probe(loading, ("cycles", name, "zone"), partial(first_instant, SOME_DAY, cycle.zone or "UTC"))
     for name, contract in master.contracts.items():
-        _probe(loading, ("contracts", name, "currency"), partial(Currency, contract.currency))
+        _probe(loading, ("contracts", name, "currency"), partial(Currency, contract.currency or ""))
     seen: dict[tuple[str, str, date], int] = {}
     for n, rate in enumerate(master.tax_rates):
         if rate.ends is not None and rate.ends <= rate.starts:
@@ -121,9 +121,9 @@ def zones_of(loading: Loading, entities: Iterable[tuple[Place, str]]) -> Mapping
 
 def _put_contracts(loading: Loading) -> None:
     contracts = loading.master.contracts
-    accounts = [(("contracts", ref, "account"), each.account) for ref, each in contracts.items()]
+    accounts = [(("contracts", ref, "account"), each.account or "") for ref, each in contracts.items()]
     ids(loading, kinds.ACCOUNTS, accounts, name="id", what="account")
-    entities = [(("contracts", ref, "legal_entity"), each.legal_entity) for ref, each in contracts.items()]
+    entities = [(("contracts", ref, "legal_entity"), each.legal_entity or "") for ref, each in contracts.items()]
     ids(loading, kinds.LEGAL_ENTITIES, entities, name="id", what="legal entity")
     put(loading, kinds.CONTRACTS, {
         ("contracts", ref): {

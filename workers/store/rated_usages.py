@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.metrics.subscribed import shares_of
-from domain.prices import Price, parse_price
+from domain.prices import Measured, Price, parse_price
 from queues.work import Ready
 from workers.rating import Rated, Run, Terms, Window
+from workers.store.measures import CARRYING_VERSION, Asked, carries_over, measured, of_quantity
 
 #: A process keeps as many prices as it read last.
 _PRICES_CACHED: Final = 4_096
@@ -28,10 +29,10 @@ where w.id = any(cast(:ids as bigint[])) order by w.id
 _OF_RUNS = """unnest(cast(:works as bigint[]), cast(:subscriptions as integer[]), cast(:periods as integer[]),
   cast(:lots as integer[])) as t (work_id, subscription_id, billing_period_id, lot)"""
 #: Touched is what no document holds yet: it gets a line, also over nothing. Count and sum add up over lots; a distinct
-#: value counts once over all of them, if it still exists.
+#: value counts once over all of them, if it still exists. Of other metrics the quantity is measured (`measures`).
 _WINDOWS = text(f"""
-select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case m.aggregation
-    when 'unique_count' then (select count(*) from (
+select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case when not m.is_plain then null
+    when m.aggregation = 'unique_count' then (select count(*) from (
       select v.value from aggregate_values v join aggregates h on h.id = v.aggregate_id
       where h.subscription_id = g.subscription_id and h.billing_period_id = g.billing_period_id
         and h.metric_id = g.metric_id and h.contract_version_id = g.contract_version_id
@@ -48,7 +49,22 @@ join aggregates g on g.subscription_id = t.subscription_id and g.billing_period_
   and g.lot <= t.lot
 join metrics m on m.id = g.metric_id
 group by t.work_id, t.lot, g.subscription_id, g.billing_period_id, g.contract_version_id, g.metric_id, m.name,
-  m.aggregation, g.dimensions
+  m.aggregation, m.is_plain, g.dimensions
+order by 1, 2, 3, 5
+""")
+#: What carries over into a period without any usage of its own: billed like usage, if it comes to anything.
+_CARRIED = text(f"""
+select distinct t.work_id, k.version_id as contract_version_id, g.metric_id, m.name, g.dimensions
+from {_OF_RUNS}
+join subscriptions s on s.id = t.subscription_id
+join billing_periods b on b.id = t.billing_period_id and s.starts_at < b.ends_at and s.ends_at > b.starts_at
+join aggregates g on g.subscription_id = t.subscription_id
+join metrics m on m.id = g.metric_id and m.is_recurring
+join billing_periods q on q.id = g.billing_period_id and q.starts_at < b.starts_at
+cross join lateral (select {CARRYING_VERSION.format(period="b", metric="m.id")} as version_id) k
+where k.version_id is not null and not exists (select from aggregates h
+  where h.subscription_id = t.subscription_id and h.billing_period_id = t.billing_period_id and h.metric_id = m.id
+    and h.contract_version_id = k.version_id and h.dimensions = g.dimensions and h.lot <= t.lot)
 order by 1, 2, 3, 5
 """)
 #: Prices of versions in force at any time of the period, and of versions that usage of it is or was rated under. What
@@ -71,7 +87,7 @@ join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (
   select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
-    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.dimensions = '' and o.amount <> 0) as was_rated) r
 left join lateral (
   select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
     select n.quantity,
@@ -123,11 +139,33 @@ def _values(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def windows(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Window]]:
-    """The windows of each run by work row, over all lots up to the run's."""
+    """The windows of each run by work row, over all lots up to the run's. Raises what `measures.measured` raises."""
+    values = _values(runs)
+    used: Sequence[Row[Any]] = conn.execute(_WINDOWS, values).all()
+    carried: Sequence[Row[Any]] = conn.execute(_CARRIED, values).all() if carries_over(conn) else ()
+    by_work = {run.work_id: run for run in runs}
+    asked = [(row, _asked(by_work[row.work_id], row)) for row in used if row.quantity is None]
+    asked += [(row, _asked(by_work[row.work_id], row)) for row in carried]
+    measures = dict(zip([row for row, _ in asked], measured(conn, [each for _, each in asked]), strict=True))
     found: dict[int, list[Window]] = {}
-    for row in conn.execute(_WINDOWS, _values(runs)):
-        found.setdefault(row[0], []).append(Window(*row[1:]))
+    for row in used:
+        measure = measures.get(row) or of_quantity(row.quantity, row.dimensions)
+        found.setdefault(row.work_id, []).append(_window(row, measure, is_touched=row.is_touched))
+    for row in carried:
+        found.setdefault(row.work_id, []).append(_window(row, measures[row], is_touched=False, is_carried=True))
     return found
+
+
+def _window(row: Row[Any], measured: Measured, *, is_touched: bool, is_carried: bool = False) -> Window:
+    return Window(
+        row.contract_version_id, row.metric_id, row.name, row.dimensions, measured, is_touched, is_carried=is_carried
+    )
+
+
+def _asked(run: Run, row: Row[Any]) -> Asked:
+    return Asked(
+        run.subscription_id, run.billing_period_id, row.contract_version_id, row.metric_id, row.dimensions, run.lot
+    )
 
 
 def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
