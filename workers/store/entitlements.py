@@ -186,6 +186,11 @@ class Listed:
     decision: Decision
 
 
+def is_subscription(conn: Connection, ref: str) -> bool:
+    """Whether there is a subscription of that name."""
+    return bool(conn.execute(text("select exists (select from subscriptions where ref = :ref)"), {"ref": ref}).scalar())
+
+
 def listed(conn: Connection, subscription: str, at: datetime) -> list[Listed]:
     """The features of a subscription by name, at most `FEATURES_MAX`; none if there is no such subscription."""
     found = conn.execute(_ENTITLED, {"subscription": subscription, "limit": FEATURES_MAX}).all()
