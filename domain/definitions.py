@@ -15,19 +15,31 @@ TEXT_LENGTH_MAX: Final = 255
 
 
 class DefinitionInvalid(Rejection):
-    """A definition cannot be used as it is; `facts` name the field and the fix."""
+    """A definition cannot be used as it is; `facts` name the field and the fix.
+
+    `others` are what else is wrong with it, as far as that is known.
+    """
 
     code = "definition_invalid"
 
-    def __init__(self, sentence: str, *, field: str, fix: str) -> None:
+    def __init__(self, sentence: str, *, field: str, fix: str, others: "Sequence[DefinitionInvalid]" = ()) -> None:
         super().__init__(f"{field}: {sentence}" if field else sentence, field=field, fix=fix)
         self.field = field
         self.fix = fix
         self.claim = sentence
+        self.others = tuple(others)
+
+    @classmethod
+    def all_of(cls, errors: Sequence[Self]) -> Self:
+        """The first of errors, with the others."""
+        first = errors[0]
+        return cls(first.claim, field=first.field, fix=first.fix, others=errors[1:])
 
     def within(self, path: str) -> Self:
         """The same error about a definition that lies at `path` of another."""
-        return type(self)(self.claim, field=f"{path}.{self.field}" if self.field else path, fix=self.fix)
+        others = [each.within(path) for each in self.others]
+        field = f"{path}.{self.field}" if self.field else path
+        return type(self)(self.claim, field=field, fix=self.fix, others=others)
 
 
 @dataclass(frozen=True, slots=True)

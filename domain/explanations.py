@@ -8,11 +8,13 @@ from string import Formatter
 from typing import Final
 
 from domain.canonical import Json, plain_text
-from domain.money import EXACT, ZERO, Money, rounded_to
+from domain.money import EXACT, ZERO, Currency, Money, exact_sum, rounded_to
 from domain.prices import TraceStep
 
 #: Decimals of an amount that are told at most; what is cut there is part of the sentence about rounding.
 DECIMALS_MAX: Final = 8
+#: Steps that are told one by one: a month by the hour may have more, which are told together by their rule.
+STEPS_MAX: Final = 400
 #: Amounts that are written out as a sum; of more only the sum is told.
 TERMS_MAX: Final = 12
 
@@ -36,8 +38,8 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
         "The whole quantity falls in tier {tier}, {stretch}: {quantity:u} at {unit_amount:m} each",
     ),
     "stair": (
-        "{chosen_by:n} in the whole period fall in tier {tier}, {stretch}, which has one amount",
-        "{quantity:n} in all fall in tier {tier}, {stretch}, which has one amount",
+        "{chosen_by:n} in the whole period fall in tier {tier} ({stretch}), which has one amount",
+        "{quantity:n} in all fall in tier {tier} ({stretch}), which has one amount",
     ),
     "package": ("Packages of {package_size:u} for {quantity:u}: {packages:n} at {package_amount:m} each",),
     "block_tier": ("Tier {tier}, blocks of {block_size:u} for {quantity:u}: {blocks:n} at {block_amount:m} each",),
@@ -59,11 +61,12 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
         "For {days} days {minimum:m} is asked for at least, and {of:m} was reached",
         "{minimum:m} is asked for at least, and {of:m} was reached",
     ),
-    "window_overage": ("{above:m} above a commitment are taken {overage_factor:n} times",),
-    "window_true_up": ("{commitment:m} is committed, and {of:m} was reached",),
+    "window_overage": ("The {above:m} above the commitment of a window count {overage_factor:n} times, which adds",),
+    "window_true_up": ("A window is committed to {commitment:m}, and {of:m} was reached",),
     "slice": ("The quantity goes from {above:n} to {up_to:n}, for {part:n} of {whole:n} of the period",),
     "total_below_zero_is_free": ("The quantity ends at {quantity:n}, below zero, and nothing is asked for it",),
     "usage_below_zero_is_free": ("What was given back is more than what is asked for, and is not paid out",),
+    "together": ("{steps:n} times {rule_name}, together",),
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
 }
@@ -112,18 +115,18 @@ class _Fact:
     """
 
     text: str
-    currency: str
-    pricing_unit: str
+    currency: Currency
+    pricing_unit: str | None
 
     def __format__(self, spec: str) -> str:
         if not spec:
             return self.text
         number = number_text(Decimal(self.text))
         match spec:
-            case "m":
+            case "m" if self.pricing_unit is not None:
                 return f"{self.pricing_unit} {number}"
-            case "c":
-                return f"{self.currency} {number}"
+            case "m" | "c":
+                return money_text(Money(Decimal(self.text), self.currency))
             case "u" | "e":
                 return f"{number} {'unit' if spec == 'u' else 'event'}{'' if number == '1' else 's'}"
             case _:
@@ -132,7 +135,7 @@ class _Fact:
 
 def explained(line: Told) -> tuple[Sentence, ...]:
     """What the line is about, a sentence for each step, and the sum; the amounts of the sentences sum to the net."""
-    steps = [_sentence(step, line.net) for step in _steps(line)]
+    steps = [_sentence(step, line.net) for step in _together(list(_steps(line)))]
     return (*_heading(line), *steps, _sum(steps, line.net))
 
 
@@ -166,16 +169,29 @@ def _steps(line: Told) -> Iterator[TraceStep]:
         yield TraceStep.of("already_billed", (-billed).amount, on=on)
 
 
+def _together(steps: Sequence[TraceStep]) -> Iterator[TraceStep]:
+    """The steps; if they are too many to read, one for each rule that has several."""
+    by_rule: dict[str, list[TraceStep]] = {}
+    for n, step in enumerate(steps):
+        by_rule.setdefault(step.rule if len(steps) > STEPS_MAX else str(n), []).append(step)
+    for rule, alike in by_rule.items():
+        if len(alike) == 1:
+            yield alike[0]
+        else:
+            amount = exact_sum(step.amount for step in alike)
+            yield TraceStep.of("together", amount, steps=Decimal(len(alike)), rule_name=rule.replace("_", " "))
+
+
 def _sentence(step: TraceStep, net: Money) -> Sentence:
     amount = money_text(Money(step.amount, net.currency))
-    return Sentence(step.rule, f"{_words(step, net.currency.code)}: {amount}.", step.amount)
+    return Sentence(step.rule, f"{_words(step, net.currency)}: {amount}.", step.amount)
 
 
-def _words(step: TraceStep, currency: str) -> str:
+def _words(step: TraceStep, currency: Currency) -> str:
     texts = dict(step.facts)
-    facts = {name: _Fact(text, currency, texts.get("pricing_unit", currency)) for name, text in texts.items()}
+    facts = {name: _Fact(text, currency, texts.get("pricing_unit")) for name, text in texts.items()}
     if "up_to" in facts:
-        facts["stretch"] = _Fact(_stretch(facts), currency, currency)
+        facts["stretch"] = _Fact(_stretch(facts), currency, None)
     said = _first_that_fits(SENTENCES.get(step.rule, ()), facts)
     if said is None:  # a trace is kept for ever: one of a rule that told less, or that is gone, is told as it is kept
         told = ", ".join(f"{name.replace('_', ' ')} {text}" for name, text in texts.items())
@@ -196,7 +212,7 @@ def _stretch(facts: Mapping[str, _Fact]) -> str:
     above, up_to = facts.get("above"), facts["up_to"]
     below = f"above {above:n}" if above is not None and Decimal(above.text) else ""
     if up_to.text == "open":
-        return below or ("all of it" if above is not None else "which has no upper end")
+        return below or ("all of it" if above is not None else "without an upper end")
     return f"{below} up to {up_to:n}" if below else f"up to {up_to:n}"
 
 

@@ -105,8 +105,8 @@ def _charge_faults(charges: Sequence[Json], path: str) -> Iterator[DefinitionInv
             try:
                 parse_price(terms)
             except PriceInvalid as error:
-                sentence = error.sentence.removeprefix(f"{error.field}: ")
-                yield PriceInvalid(sentence, field=f"{path}[{place}].terms.{error.field}", fix=error.fix)
+                within = error.within(f"{path}[{place}].terms")
+                yield from (within, *within.others)
 
 
 def parse_book(entries: Mapping[str, Json]) -> PriceBook:

@@ -121,7 +121,7 @@ def of_file(file: Path) -> OfFile:
             continue
         place: Place = ("metrics", name)
         try:
-            metric = parse_metric({"name": name, **each.model_dump(exclude={"owner"})})
+            metric = parse_metric(each.definition(name))
         except DefinitionInvalid as error:
             raise _refused(document, place, error) from None
         metrics[metric.meter] = (*metrics.get(metric.meter, ()), metric)

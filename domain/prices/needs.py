@@ -77,6 +77,10 @@ def misfit(price: Price, kept: Kept) -> PriceInvalid | None:
     for part in sorted(needed.parts - kept.parts):
         what, how = _NAMED[part]
         return PriceInvalid(f"{price.model} needs {what}", field="model", fix=f"price a metric {how}")
+    if isinstance(price, Adjusted) and price.adjustments.windowed is not None and "buckets" not in kept.parts:
+        sentence = "commits each time bucket, and the metric has none, so the commitment is without a period"
+        fix = "price a metric with a bucket, or commit the billing period with `minimum`"
+        return PriceInvalid(sentence, field="adjustments.windowed", fix=fix)
     lacking = sorted(needed.dimensions - kept.dimensions)
     if lacking:
         names = ", ".join(lacking)

@@ -1,5 +1,6 @@
 """Tiers: the ladder that several price models read, and what makes it whole."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar, Final, Literal, TypeAlias, cast
@@ -51,10 +52,9 @@ class Ladder(OfQuantity):
     def __post_init__(self) -> None:
         if not 0 < len(self.tiers) <= ENTRIES_MAX:
             raise PriceInvalid(f"has {len(self.tiers)} tiers", field="tiers", fix=f"give 1 to {ENTRIES_MAX} tiers")
-        below = ZERO
-        for place, tier in enumerate(self.tiers):
-            _check_amounts(tier, place=place, rate_field=self.rate_field)
-            below = _end_of(tier, place=place, below=below, is_last=place == len(self.tiers) - 1)
+        faults = list(_faults(self.tiers, self.rate_field))
+        if faults:
+            raise PriceInvalid.all_of(faults)
 
     def to_json(self) -> dict[str, Json]:
         """The terms, without the model."""
@@ -129,26 +129,28 @@ def _parse_tier(tier: Definition, rate_field: RateField, *, is_capped: bool) -> 
     )
 
 
-def _check_amounts(tier: Tier, *, place: int, rate_field: RateField) -> None:
-    numbers = {rate_field: tier.unit_amount, "flat_amount": tier.flat_amount, "cap_amount": tier.cap_amount}
-    for name, number in numbers.items():
-        if number is not None and number < 0:
-            raise PriceInvalid("is below zero", field=f"tiers[{place}].{name}", fix="give zero or more")
+def _faults(tiers: Sequence[Tier], rate_field: RateField) -> Iterator[PriceInvalid]:
+    """Each tier that leaves units without a price, gives them two, or pays for them."""
+    below = ZERO
+    for place, tier in enumerate(tiers):
+        numbers = {rate_field: tier.unit_amount, "flat_amount": tier.flat_amount, "cap_amount": tier.cap_amount}
+        for name, number in numbers.items():
+            if number is not None and number < 0:
+                yield PriceInvalid("is below zero", field=f"tiers[{place}].{name}", fix="give zero or more")
+        end = _end_fault(tier, below=below, is_last=place == len(tiers) - 1)
+        if end is not None:
+            yield PriceInvalid(end[0], field=f"tiers[{place}].up_to", fix=end[1])
+        below = below if tier.up_to is None else max(below, tier.up_to)
 
 
-def _end_of(tier: Tier, *, place: int, below: Decimal, is_last: bool) -> Decimal:
-    """The tier's upper bound; refuses a tier that leaves units without a price or gives them two."""
-    field = f"tiers[{place}].up_to"
+def _end_fault(tier: Tier, *, below: Decimal, is_last: bool) -> tuple[str, str] | None:
+    """What is wrong with where a tier ends, and what to do; None if nothing is."""
     if is_last:
-        if tier.up_to is not None:
-            fix = "leave up_to of the last tier null, or add an open tier after it"
-            raise PriceInvalid("ends the ladder, so units above it have no price", field=field, fix=fix)
-        return below
+        fix = "leave up_to of the last tier null, or add an open tier after it"
+        return None if tier.up_to is None else ("ends the ladder, so units above it have no price", fix)
     if tier.up_to is None:
-        raise PriceInvalid(
-            "is open although tiers follow", field=field, fix="give its last unit, or remove the tiers after it"
-        )
+        return "is open although tiers follow", "give its last unit, or remove the tiers after it"
     if tier.up_to <= below:
         fix = f"give more than {decimal_text(below)}, where the tier before ends"
-        raise PriceInvalid(f"is {decimal_text(tier.up_to)}, so the tier is empty", field=field, fix=fix)
-    return tier.up_to
+        return f"is {decimal_text(tier.up_to)}, so the tier is empty or overlaps the one before", fix
+    return None

@@ -3,11 +3,19 @@
 import string
 from datetime import date
 
-from domain_strategies import all_prices, currencies
+from domain_strategies import all_prices, currencies, prices
 from hypothesis import strategies as st
+from test_adjustments import adjustments
 
 from domain.contracts import PriceTerms
 from domain.price_books import Plan, PriceBook
+from domain.prices import Adjusted, Adjustments, Price
+
+
+def terms() -> st.SearchStrategy[Price]:
+    """Prices of every model, as they are and with what a contract changes about them."""
+    changed = adjustments().filter(lambda each: each != Adjustments())
+    return st.one_of(all_prices(), st.builds(Adjusted, prices(), changed))
 
 
 def slugs() -> st.SearchStrategy[str]:
@@ -25,7 +33,7 @@ def names(max_size: int = 64) -> st.SearchStrategy[str]:
 
 
 def charges() -> st.SearchStrategy[PriceTerms]:
-    return st.builds(PriceTerms, names(), all_prices(), names(), names(255))
+    return st.builds(PriceTerms, names(), terms(), names(), names(255))
 
 
 @st.composite

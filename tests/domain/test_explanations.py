@@ -8,9 +8,10 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from domain_strategies import all_prices, currencies, decimals, usage_of, usages
+from domain_strategies import currencies, decimals, usage_of, usages
 from hypothesis import given
 from hypothesis import strategies as st
+from price_book_strategies import terms
 
 from domain.explanations import SENTENCES, Told, explained, money_text, number_text
 from domain.metrics.subscribed import Share, Shares
@@ -67,14 +68,14 @@ def test_every_rule_has_a_sentence():
     assert {"tier", "per_unit"} <= rules()
 
 
-@given(all_prices(), usages(), currencies())
+@given(terms(), usages(), currencies())
 def test_each_step_has_the_facts_of_one_of_its_sentences(price, usage, currency):
     for step in rate(usage, price, currency=currency).steps:
         told = dict(step.facts).keys() | {"stretch"}
         assert any(set(re.findall(r"{(\w+)", each)) <= told for each in SENTENCES[step.rule])
 
 
-@given(all_prices(), usages(), currencies(), st.integers(-(10**6), 10**6))
+@given(terms(), usages(), currencies(), st.integers(-(10**6), 10**6))
 def test_the_amounts_that_are_printed_sum_to_the_net(price, usage, currency, billed):
     told = line(price, usage, currency, Money(Decimal(billed), currency).rounded().amount)
 
@@ -131,7 +132,7 @@ def test_packages_are_told_whole_after_the_units_that_are_free():
 
     assert texts[2:4] == [
         "1 unit free of charge: USD 0.00.",
-        "Packages of 10 units for 95 units: 10 at USD 3 each: USD 30.00.",
+        "Packages of 10 units for 95 units: 10 at USD 3.00 each: USD 30.00.",
     ]
 
 
@@ -141,11 +142,11 @@ def test_packages_are_told_whole_after_the_units_that_are_free():
         ({"model": "flat", "amount": "5", "due": "always"}, ["A flat amount: USD 5.00."]),
         (
             {"model": "per_unit", "unit_amount": "2", "per": "1000", "cap_amount": "0.01"},
-            ["12 units at USD 2 for each 1,000: USD 0.024.", "It costs USD 0.01 at most: USD -0.014."],
+            ["12 units at USD 2.00 for each 1,000: USD 0.024.", "It costs USD 0.01 at most: USD -0.014."],
         ),
         (
             {"model": "graduated_percentage", "tiers": [{"up_to": None, "rate_percent": "2.5", "cap_amount": "0.2"}]},
-            ["Tier 1, all of it: 2.5 % of 12: USD 0.30.", "Tier 1 costs USD 0.2 at most: USD -0.10."],
+            ["Tier 1, all of it: 2.5 % of 12: USD 0.30.", "Tier 1 costs USD 0.20 at most: USD -0.10."],
         ),
         (
             {
@@ -155,8 +156,8 @@ def test_packages_are_told_whole_after_the_units_that_are_free():
             [
                 "Free of charge are 1 event, and 4 of what events come to: USD 0.00.",
                 "10 % of 8, the sum of 1 event: USD 0.80.",
-                "A fixed amount of USD 0.1 for each of 1 event: USD 0.10.",
-                "An event costs USD 1 at least, which 1 event did not reach: USD 0.10.",
+                "A fixed amount of USD 0.10 for each of 1 event: USD 0.10.",
+                "An event costs USD 1.00 at least, which 1 event did not reach: USD 0.10.",
             ],
         ),
         (
@@ -165,12 +166,32 @@ def test_packages_are_told_whole_after_the_units_that_are_free():
             ["12 units at credits 3 each, which is 36 credits at USD 0.01 each: USD 0.36."],
         ),
         (
+            {
+                "model": "per_unit", "unit_amount": "2",
+                "adjustments": {"free_units": "1", "percentage": "10", "amount_off": "1", "maximum": "5"},
+            },
+            [
+                "1 unit free of charge: USD 0.00.",
+                "11 units at USD 2.00 each: USD 22.00.",
+                "A discount of 10 % of USD 22.00: USD -2.20.",
+                "A discount of USD 1.00: USD -1.00.",
+                "Of USD 18.80, USD 5.00 is asked for at most: USD -13.80.",
+            ],
+        ),
+        (
+            {"model": "per_unit", "unit_amount": "2", "adjustments": {"minimum": {"amount": "100"}}},
+            [
+                "12 units at USD 2.00 each: USD 24.00.",
+                "USD 100.00 is asked for at least, and USD 24.00 was reached: USD 76.00.",
+            ],
+        ),
+        (
             {"model": "bucketed", "price": {"model": "per_unit", "unit_amount": "3"}},
-            ["12 units at USD 3 each, in 2 time buckets: USD 36.00."],
+            ["12 units at USD 3.00 each, in 2 time buckets: USD 36.00."],
         ),
         (
             {"model": "matrix", "dimensions": ["region"], "cells": [{"values": ["eu"], "unit_amount": "3"}]},
-            ["The price is that for region eu: USD 0.00.", "12 units at USD 3 each: USD 36.00."],
+            ["The price is that for region eu: USD 0.00.", "12 units at USD 3.00 each: USD 36.00."],
         ),
     ],
     ids=lambda each: each["model"] if isinstance(each, dict) else "",
@@ -189,8 +210,8 @@ def test_what_stood_for_a_part_of_the_period_is_told_with_its_days():
     texts = [each.text for each in explained(told)]
 
     assert texts[2:] == [
-        "25 units at USD 60 each, for 15 of 30 days: USD 750.00.",
-        "30 units at USD 60 each, for 15 of 30 days: USD 900.00.",
+        "25 units at USD 60.00 each, for 15 of 30 days: USD 750.00.",
+        "30 units at USD 60.00 each, for 15 of 30 days: USD 900.00.",
         "The sum before tax is USD 750.00 + USD 900.00 = USD 1,650.00.",
     ]
 
@@ -208,6 +229,18 @@ def test_a_single_amount_and_very_many_are_told_as_their_sum_alone():
 
     assert explained(one)[-1].text == "The sum before tax is USD 6.00."
     assert explained(many)[-1].text == "The sum before tax is USD 19.00."
+
+
+def test_very_many_steps_are_told_together_by_their_rule():
+    terms = {"model": "per_unit", "unit_amount": "2", "adjustments": {"windowed": {"amount": "5", "true_up": True}}}
+    told = line(parse_price(terms), usage_of([Decimal(1)] * 744, "eu"), billed=Decimal("20.00"))
+
+    assert [each.text for each in explained(told)][2:] == [
+        "744 times per unit, together: USD 1,488.00.",
+        "744 times window true up, together: USD 2,232.00.",
+        "Already billed: USD -20.00.",
+        "The sum before tax is USD 1,488.00 + USD 2,232.00 - USD 20.00 = USD 3,700.00.",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -232,7 +265,7 @@ def test_a_volume_tier_says_where_it_ends():
 
     assert by_volume == [
         "The whole quantity falls in tier 1, up to 1,000,000: 10 units at USD 0.0004 each: USD 0.004.",
-        "The whole quantity falls in tier 3, which has no upper end: 6,000,000 units at USD 0.0002 each: USD 1,200.00.",
+        "The whole quantity falls in tier 3, without an upper end: 6,000,000 units at USD 0.0002 each: USD 1,200.00.",
     ]
 
 

@@ -60,6 +60,17 @@ def test_a_misfit_is_told_with_the_field_and_the_fix():
     assert none.fix == "name dimensions of the metric: it has none"
 
 
+def test_a_commitment_for_each_window_needs_windows():
+    price = parse_price({**PER_UNIT, "adjustments": {"windowed": {"amount": "5", "true_up": True}}})
+
+    error = misfit(price, Kept())
+
+    assert (error.field, error.fix) == (
+        "adjustments.windowed", "price a metric with a bucket, or commit the billing period with `minimum`",
+    )  # fmt: skip
+    assert misfit(price, Kept(frozenset({"buckets"}))) is None
+
+
 def test_an_aggregation_keeps_what_is_said_of_it():
     options = {"charged": {"amount": "fee"}, "peaks": {"by": "name"}}
     for aggregation, part in PART_OF.items():

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from domain.price_books import PriceBook
 from domain.prices import PriceInvalid, parse_price, price_json
+from domain.prices.needs import Kept
 from domain.prices.price import MODELS
 from workers.store import price_book_file
 from workers.store.master_file import MasterInvalid
@@ -20,8 +21,8 @@ from workers.store.price_forms import DECIMAL, Terms
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "domain"))
-from domain_strategies import all_prices  # noqa: E402 -- the domain's strategies serve here too
-from price_book_strategies import price_books  # noqa: E402 -- as above
+from price_book_strategies import price_books  # noqa: E402 -- the domain's strategies serve here too
+from price_book_strategies import terms as terms_of_prices  # noqa: E402 -- as above
 
 pytestmark = pytest.mark.fast
 
@@ -83,7 +84,7 @@ def test_what_is_written_is_read_as_the_same_book(book: PriceBook):
     assert price_book_file.read(FILE, price_book_file.written(book).encode())[1] == book
 
 
-@given(all_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_takes_what_domain_prints(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -91,7 +92,7 @@ def test_the_form_of_a_price_takes_what_domain_prints(price):
     TERMS.validate_python(printed)
 
 
-@given(all_prices())
+@given(terms_of_prices())
 @settings(max_examples=100, deadline=None)
 def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
     printed = json.loads(json.dumps(price_json(price)))
@@ -105,7 +106,7 @@ def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
         TERMS.validate_python(fewer)
 
 
-@given(all_prices())
+@given(terms_of_prices())
 def test_the_pattern_of_the_schema_fits_the_decimals_that_are_printed(price):
     texts = re.findall(r'"(-?[0-9][0-9.]*)"', json.dumps(price_json(price)))
 
@@ -248,17 +249,54 @@ def test_numbers_keep_all_their_digits_also_without_quotes():
 
 
 def test_a_metric_that_is_not_there_is_told_with_those_that_it_may_be():
-    assert problems(GOOD, metrics=["call", "call-s", "seats"]) == [
+    assert problems(GOOD, metrics={name: Kept() for name in ("call", "call-s", "seats")}) == [
         "book.yaml:8: plans.team.charges[0].metric: there is no metric 'calls'; did you mean call-s or call?"
     ]
-    assert "load the metric first" in problems(GOOD, metrics=[])[0]
-    assert problems(GOOD, metrics=["calls"]) == []
+    assert "load the metric first" in problems(GOOD, metrics={})[0]
+    assert problems(GOOD, metrics={"calls": Kept()}) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "kept", "says"),
+    [
+        (["{model: bucketed, price: {model: per_unit, unit_amount: 1}}"], Kept(), "terms.model: bucketed needs time"),
+        (
+            ["model: matrix", "dimensions: [region]", "default: {unit_amount: 1}"],
+            Kept(dimensions=frozenset({"zone"})),
+            "terms.dimensions: the metric is not kept apart by region; name dimensions of the metric: zone",
+        ),
+        (
+            ["model: per_unit", "unit_amount: 1", "adjustments: {windowed: {amount: 5, true_up: true}}"],
+            Kept(),
+            "adjustments.windowed: commits each time bucket, and the metric has none, so the commitment is without a",
+        ),
+    ],
+)
+def test_a_price_that_its_metric_can_never_be_priced_with_is_told(written, kept, says):
+    told = problems(terms(*written), metrics={"calls": kept})
+
+    assert len(told) == 1
+    assert says in told[0]
+    assert problems(terms("7"), metrics={"calls": kept}) == problems(terms("7"))
+    assert problems(terms("{model: flat}"), metrics={"calls": kept}) == problems(terms("{model: flat}"))
+
+
+def test_every_tier_that_is_wrong_is_told_at_once():
+    ladder = ["model: graduated", "tiers:", "- {up_to: 100, unit_amount: 1}", "- {up_to: null, unit_amount: 1}",
+              "- {up_to: 50, unit_amount: -1}", "- {up_to: 200, unit_amount: 1}"]  # fmt: skip
+
+    assert [each.split("terms.")[1].partition(";")[0] for each in problems(terms(*ladder))] == [
+        "tiers[1].up_to: is open although tiers follow",
+        "tiers[2].unit_amount: is below zero",
+        "tiers[2].up_to: is 50, so the tier is empty or overlaps the one before",
+        "tiers[3].up_to: ends the ladder, so units above it have no price",
+    ]
 
 
 def test_names_of_metrics_are_looked_up_in_what_can_be_read_of_a_book():
     broken = GOOD.replace("charges:\n", "charges:\n      - {metric: 7}\n      - 8\n").replace("title: Team", "title: 1")
 
-    told = problems(broken + "  other: 7\n  third: {charges: 7}\n", metrics=["seats"])
+    told = problems(broken + "  other: 7\n  third: {charges: 7}\n", metrics={"seats": Kept()})
 
     assert [each for each in told if "there is no metric" in each] == [
         f"book.yaml:10: {THIRD}.metric: there is no metric 'calls'; correct the name, or load the metric first"

@@ -9,8 +9,8 @@ import workers.rate
 import workers.tax  # noqa: F401 -- registers its step
 from queues import work
 from queues.work import NewWork
-from workers.rating import dimensions_of
 from workers.store.database import engine
+from workers.store.measures import dimensions_of
 from workers.tax_engines.protocol import TaxEngineAway
 from workers.tax_engines.table import TableEngine
 

@@ -21,7 +21,10 @@ _POSITION_MAX = 2**31 - 1
 def explain(
     line: Annotated[str, typer.Argument(metavar="LINE | DOCUMENT", help="The number of a line, or of its document.")],
     position: Annotated[
-        int | None, typer.Argument(min=1, max=_POSITION_MAX, help="Which line of the document; all if it is left out.")
+        int | None,
+        typer.Argument(
+            metavar="PLACE", min=1, max=_POSITION_MAX, help="Which line of the document; all if it is left out."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

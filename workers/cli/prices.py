@@ -1,7 +1,7 @@
 """`tallyline prices`: price books as files that finance reads, reviews and publishes."""
 
 import sys
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
 from hashlib import sha256
@@ -12,13 +12,14 @@ import typer
 from sqlalchemy import Connection
 
 from domain.price_books import PriceBook, book_json, differences
+from domain.prices.needs import Kept
 from workers.cli import console, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import FOUND, USAGE, AsJson, Failure
 from workers.store import price_book_file, price_books
 from workers.store.database import snapshot
 from workers.store.master_file import MasterInvalid, Problem, content_of
-from workers.store.price_books import Published, metric_names
+from workers.store.price_books import VERSIONS_MAX, Published
 from workers.unit import database_now
 
 app = typer.Typer(help="Check, compare, publish and show price books.", no_args_is_help=True)
@@ -35,14 +36,14 @@ def group() -> None:
 @console.command
 def check(
     files: Annotated[
-        list[Path], typer.Argument(metavar="FILE...", help="Price books; infra/demo/price-book.yaml is an example.")
+        list[Path], typer.Argument(metavar="FILE", help="Price books; infra/demo/price-book.yaml is an example.")
     ],
     as_json: AsJson = False,
 ) -> None:
     """Say everything that is wrong with price books: file, line, field, and what to do; nothing is published.
 
-    Names of metrics are looked up in the database; where there is none yet, that is said. `tallyline prices schema`
-    prints the form of a file for editors. Example: tallyline prices check infra/demo/price-book.yaml
+    Metrics are looked up in the database, with what they keep; where there is none yet, that is said. The form of a
+    file for editors is printed by `tallyline prices schema`. Example: tallyline prices check infra/demo/price-book.yaml
     """
     metrics = _known_metrics()
     problems = {file: _problems(file, metrics) for file in files}
@@ -59,15 +60,15 @@ def check(
         raise typer.Exit(USAGE)
 
 
-def _known_metrics() -> Collection[str] | None:
-    """The metrics of the database; None if no database is named and none was made here yet."""
+def _known_metrics() -> Mapping[str, Kept] | None:
+    """What the metrics of the database keep; None if no database is named and none was made here yet."""
     if not reach.is_there():
         return None
     with reach.database(), snapshot() as conn:
-        return metric_names(conn)
+        return price_books.metrics(conn)
 
 
-def _problems(file: Path, metrics: Collection[str] | None) -> tuple[Problem, ...]:
+def _problems(file: Path, metrics: Mapping[str, Kept] | None) -> tuple[Problem, ...]:
     try:
         return price_book_file.check(file, metrics=metrics).problems
     except MasterInvalid as error:
@@ -173,6 +174,8 @@ def list_(
     if as_json:
         console.print_json([asdict(each) for each in found])
         return
+    if len(found) == VERSIONS_MAX:
+        console.err().print(f"there are more than these {VERSIONS_MAX}: `tallyline prices show` finds any of them")
     columns = [
         "book",
         "version#",

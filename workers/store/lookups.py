@@ -14,14 +14,16 @@ from workers.store.events import Candidate
 def metrics_of(conn: Connection, meters: Collection[str]) -> dict[str, tuple[Metric, ...]]:
     """The metrics that read these meters, by meter."""
     found = conn.execute(
-        text("""select m.name, r.name as meter, m.aggregation, m.property, m.requires, m.dimensions, m.unit
+        text("""select m.name, r.name as meter, m.aggregation, m.property, m.requires, m.dimensions, m.unit,
+               m.options
              from metrics m join meters r on r.id = m.meter_id
              where r.name = any(cast(:meters as text[])) order by m.name"""),
         {"meters": sorted(meters)},
     )
     metrics: dict[str, tuple[Metric, ...]] = {}
     for row in found.mappings():
-        metrics[row["meter"]] = (*metrics.get(row["meter"], ()), parse_metric(dict(row)))
+        fields = {name: value for name, value in row.items() if name != "options"}
+        metrics[row["meter"]] = (*metrics.get(row["meter"], ()), parse_metric({**fields, **row["options"]}))
     return metrics
 
 

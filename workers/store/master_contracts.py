@@ -129,7 +129,8 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
     elif version.prices in books:
         prices = books[version.prices]
     else:
-        loading.refuse((*place, "prices"), f"there is no price book {version.prices!r}", fix="correct the name")
+        fix = "name a section of `price_books` in this file, or a plan of a published book by `plan: BOOK/PLAN`"
+        loading.refuse((*place, "prices"), f"there is no price book {version.prices!r}", fix=fix)
         return None
     starts_at = instant_of(version.starts, zone, missing=EVER)
     ends_at = instant_of(version.ends, zone, missing=OPEN_END)

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, StringConstraints, Tag, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_fields import (
@@ -13,6 +13,7 @@ from workers.store.master_fields import (
     Day,
     Name,
     Number,
+    PlanName,
     Quantities,
     Ref,
     Slug,
@@ -60,16 +61,12 @@ Prices = Annotated[
 ]
 
 
-#: A published price book and a plan of it.
-PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/[a-z][a-z0-9-]{0,30}$")]
-
-
 class Version(_Part):
     """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
-    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. The owner answers
-    for the prices: the legal entity that sells at them unless one is given. `entitlements` by feature say what may be
-    used meanwhile; read by `domain`.
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
+    feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
+    sells at them unless one is given.
     """
 
     version: Number
@@ -167,6 +164,10 @@ class Metric(_Part):
     bucket: Ref | None = None
     negative: Ref | None = None
     convert: dict[Ref, Any] | None = None
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
 
 
 class Dimension(_Part):

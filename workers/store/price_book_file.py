@@ -1,7 +1,7 @@
 """A price book as a file: read with everything that is wrong with it and where, and written as it is read."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -9,28 +9,26 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, ValidationError
 
 from domain.canonical import Json
 from domain.definitions import DefinitionInvalid
 from domain.price_books import PriceBook, book_json, faults, parse_book
-from workers.store.master_fields import Day
+from domain.prices import PriceInvalid, parse_price
+from domain.prices.needs import Kept, misfit
+from workers.store.master_fields import Code, Day, Name, Ref, Slug
 from workers.store.master_file import Bounds, Document, MasterInvalid, Place, Problem, content_of, read_as_far
 from workers.store.price_forms import Form, Terms
 
 #: What the published form of a file is called.
 SCHEMA_ID: Final = "urn:tallyline:price-book"
-#: A book of this size has some 10,000 charges; more belong into several books.
-BYTES_MAX: Final = 4 * 2**20
+#: A book of this size has some 8,000 charges, and takes half a minute to read; more belong into several books.
+BYTES_MAX: Final = 2 * 2**20
 PLANS_MAX: Final = 1_000
 CHARGES_MAX: Final = 1_000
 #: Names of metrics that are offered for one that is not there.
 _OFFERED: Final = 3
 _BOUNDS: Final = Bounds("price book", "name:", BYTES_MAX, "split it into several books")
-
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}$")]
-Ref = Annotated[str, StringConstraints(min_length=1, max_length=64)]
-Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 
 
 class Charge(Form):
@@ -56,7 +54,7 @@ class Book(Form):
     """
 
     name: Slug
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    currency: Code
     valid_from: Day
     plans: Annotated[dict[Slug, Plan], Field(min_length=1, max_length=PLANS_MAX)]
 
@@ -78,8 +76,8 @@ def read(file: Path, content: bytes | None = None) -> tuple[Document, PriceBook]
     return checked.document, checked.book
 
 
-def check(file: Path, content: bytes | None = None, *, metrics: Collection[str] | None = None) -> Checked:
-    """Look for everything that is wrong with a file; names of metrics are looked up in `metrics` if they are given.
+def check(file: Path, content: bytes | None = None, *, metrics: Mapping[str, Kept] | None = None) -> Checked:
+    """Look for everything that is wrong with a file, also with what the metrics that there are keep, if it is given.
 
     Raises `MasterInvalid` for a file of which nothing can be read.
     """
@@ -89,7 +87,7 @@ def check(file: Path, content: bytes | None = None, *, metrics: Collection[str] 
         problems += _unless_told(problems, [_of_fault(document, fault) for fault in faults(values)])
     problems += _unless_told(problems, [document.problem(each.place, each.sentence, fix=each.fix) for each in of_form])
     if metrics is not None:
-        problems += unknown_metrics(document, metrics)
+        problems += misfits(document, metrics)
     if problems:
         return Checked(document, None, tuple(sorted(problems, key=lambda each: each.line)))
     return Checked(document, parse_book(document.values), ())
@@ -101,14 +99,24 @@ def _unless_told(told: list[Problem], problems: list[Problem]) -> list[Problem]:
     return [each for each in problems if each.field not in fields]
 
 
-def unknown_metrics(document: Document, metrics: Collection[str]) -> Iterator[Problem]:
-    """A problem for each charge whose metric is not among those that there are."""
+def misfits(document: Document, metrics: Mapping[str, Kept]) -> Iterator[Problem]:
+    """A problem for each charge whose metric is not there, or keeps less than its price needs."""
     for place, charge in _charges(document.values):
-        metric = charge.get("metric")
+        metric, terms = charge.get("metric"), charge.get("terms")
         if isinstance(metric, str) and metric not in metrics:
             like = get_close_matches(metric, sorted(metrics), _OFFERED)
             fix = f"did you mean {' or '.join(like)}?" if like else "correct the name, or load the metric first"
             yield document.problem((*place, "metric"), f"there is no metric {metric!r}", fix=fix)
+        elif isinstance(metric, str) and (fault := _misfit(terms, metrics[metric])) is not None:
+            yield _of_fault(document, fault.within(f"plans.{place[1]}.charges[{place[3]}].terms"))
+
+
+def _misfit(terms: Json, kept: Kept) -> PriceInvalid | None:
+    """Why terms that are right by themselves never fit what a metric keeps, if they do not."""
+    try:
+        return misfit(parse_price(terms), kept) if isinstance(terms, Mapping) else None
+    except PriceInvalid:
+        return None
 
 
 def _charges(values: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, Any]]]:
@@ -123,7 +131,7 @@ def _charges(values: Mapping[str, Any]) -> Iterator[tuple[Place, Mapping[str, An
 def _of_fault(document: Document, fault: DefinitionInvalid) -> Problem:
     names = re.findall(r"[^.\[\]]+", fault.field)
     place = tuple(int(name) if name.isdecimal() else name for name in names)
-    return document.problem(place, fault.sentence.removeprefix(f"{fault.field}: "), fix=fault.fix)
+    return document.problem(place, fault.claim, fix=fault.fix)
 
 
 #: What is wrong with a value of the wrong kind, and what to do; `domain` says it of all others.
@@ -147,7 +155,7 @@ _SPELLED: Final = {"currency": "give three capital letters, such as EUR"}
 
 
 @dataclass(frozen=True, slots=True)
-class _Misfit:
+class _Unfit:
     """Where a file has not the form of a book."""
 
     place: Place
@@ -156,7 +164,7 @@ class _Misfit:
     fix: str
 
 
-def _of_form(document: Document) -> Iterator[_Misfit]:
+def _of_form(document: Document) -> Iterator[_Unfit]:
     """What of the file has not the form of a book; the model of a price is a matter of `domain`."""
     try:
         Book.model_validate(document.values)
@@ -172,18 +180,18 @@ def _of_form(document: Document) -> Iterator[_Misfit]:
                 fix = _SPELLED.get(str(place[-1]), fix)
             elif kind == "value_error":
                 fix = _KINDS["date_type"][1] if place[-1] == "valid_from" else 'write a decimal text such as "0.25"'
-            yield _Misfit(place, kind == "extra_forbidden", sentence, fix)
+            yield _Unfit(place, kind == "extra_forbidden", sentence, fix)
 
 
-def _without_unknown(values: Mapping[str, Any], misfits: list[_Misfit]) -> Mapping[str, Any]:
+def _without_unknown(values: Mapping[str, Any], unfit: list[_Unfit]) -> Mapping[str, Any]:
     """The values without fields that nobody knows, behind which `domain` would see nothing else of a price."""
     kept = deepcopy(values)
-    for misfit in misfits:
-        if misfit.is_unknown:
+    for each in unfit:
+        if each.is_unknown:
             within: Any = kept
-            for part in misfit.place[:-1]:
+            for part in each.place[:-1]:
                 within = within[part]
-            del within[misfit.place[-1]]
+            del within[each.place[-1]]
     return kept
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, text
 from domain.canonical import canonical_json
 from domain.money import Currency
 from domain.price_books import Plan, PriceBook, book_json, parse_plan
+from domain.prices.needs import Kept
 from workers.store import audit, price_book_file
 from workers.store.master_file import Document, MasterInvalid
 
@@ -44,9 +45,13 @@ from price_book_versions v
 """
 
 
-def metric_names(conn: Connection) -> frozenset[str]:
-    """The names of all metrics."""
-    return frozenset(conn.execute(text("select name from metrics")).scalars())
+def metrics(conn: Connection) -> dict[str, Kept]:
+    """What each metric keeps, by its name."""
+    found = conn.execute(text("select name, aggregation, dimensions, bucket is not null as has_buckets from metrics"))
+    return {
+        row.name: Kept.by(row.aggregation, has_buckets=row.has_buckets, dimensions=tuple(row.dimensions or ()))
+        for row in found
+    }
 
 
 def versions(conn: Connection, *, book: str | None = None) -> list[Published]:
@@ -83,14 +88,14 @@ def load(conn: Connection, published: Published) -> PriceBook:
 def publish(conn: Connection, document: Document, book: PriceBook, *, person: str, sha256: str) -> Published | None:
     """Record a version of a book; None if the last one for its day is the same. The caller has named the person.
 
-    Raises `MasterInvalid` for a metric that is not there.
+    Raises `MasterInvalid` for a metric that is not there, or keeps less than its price needs.
     """
     audit.hold(conn)
-    unknown = [*price_book_file.unknown_metrics(document, metric_names(conn))]
-    if unknown:
-        raise MasterInvalid(document.file, unknown)
-    former = [each for each in versions(conn, book=book.name) if each.valid_from == book.valid_from]
-    if former and load(conn, max(former, key=lambda each: each.version)) == book:
+    problems = [*price_book_file.misfits(document, metrics(conn))]
+    if problems:
+        raise MasterInvalid(document.file, problems)
+    former = _last(conn, "v.book = :book and v.valid_from = :valid_from", book=book.name, valid_from=book.valid_from)
+    if former is not None and load(conn, former) == book:
         return None
     version_id = conn.execute(
         text("""insert into price_book_versions (book, version, currency, valid_from, recorded_by, file_sha256)
@@ -105,7 +110,13 @@ def publish(conn: Connection, document: Document, book: PriceBook, *, person: st
         },
     ).scalar_one()
     _insert_plans(conn, version_id, book)
-    return next(each for each in versions(conn, book=book.name) if each.id == version_id)
+    return _last(conn, "v.id = :id", id=version_id)
+
+
+def _last(conn: Connection, which: str, **values: object) -> Published | None:
+    """The version recorded last of those, or None."""
+    row = conn.execute(text(f"{_PUBLISHED} where {which} order by v.version desc limit 1"), values).one_or_none()
+    return None if row is None else Published(*row)
 
 
 def _insert_plans(conn: Connection, version_id: int, book: PriceBook) -> None:

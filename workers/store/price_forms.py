@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, cre
 from pydantic import Field as Described
 
 from domain.canonical import NumberOutOfBounds, decimal_of
+from domain.prices import Adjustments
 from domain.prices.matrix import Matrix
 from domain.prices.nested import INNER
 from domain.prices.price import MODELS
@@ -25,9 +26,14 @@ from domain.prices.tiers import Tier
 #: How a number is written where it stands in a text: in digits, without an exponent.
 DECIMAL: Final = r"^-?[0-9]{1,31}(\.[0-9]{1,30})?$"
 #: Fields that a file may leave out although the class of `domain` has no default for them.
-_MAY_BE_LEFT_OUT: Final = frozenset({("Dynamic", "multiplier")})
+_MAY_BE_LEFT_OUT: Final = frozenset({("Dynamic", "multiplier"), ("WindowedCommitment", "is_trued_up")})
 #: Fields that a file calls otherwise than the class of `domain`.
-_NAMES: Final[Mapping[tuple[str, str], str]] = {("Bucketed", "of_bucket"): "price", ("Converted", "in_units"): "price"}
+_NAMES: Final[Mapping[tuple[str, str], str]] = {
+    ("Bucketed", "of_bucket"): "price",
+    ("Converted", "in_units"): "price",
+    ("Minimum", "is_prorated"): "prorate",
+    ("WindowedCommitment", "is_trued_up"): "true_up",
+}
 
 
 def _exact(value: object) -> object:
@@ -138,8 +144,15 @@ def _one_of(kinds: Sequence[Any], *, is_nullable: bool) -> Any:  # noqa: ANN401 
     return read | None if is_nullable else read
 
 
+def _terms_of(kind: type) -> type[Form]:
+    """The form of a price that stands by itself: what a contract changes about it may be said beside its terms."""
+    form = form_of(kind)
+    members: dict[str, Any] = {"adjustments": (form_of(Adjustments) | None, None)}
+    return create_model(f"{kind.__name__}Terms", __base__=form, __doc__=form.__doc__, **members)
+
+
 if TYPE_CHECKING:
     Terms = Any
 else:
     #: The terms of a price of any model.
-    Terms = _one_of(list(MODELS.values()), is_nullable=False)
+    Terms = Annotated[reduce(or_, [_terms_of(each) for each in MODELS.values()]), Described(discriminator="model")]

@@ -300,3 +300,14 @@ def test_every_change_is_in_the_audit_log_under_what_it_is_about(books):
     subjects = {row[0] for row in books.rows("select subject from audit_log where action like 'entitlement%'")}
 
     assert {"c/1/talk", "t/recording", "s/talk/welcome"} <= subjects
+
+
+@pytest.mark.parametrize("metric", ["aggregation: max", "aggregation: sum, recurring: true", "aggregation: subscribed"])
+def test_a_limit_on_what_is_measured_only_when_it_is_rated_is_refused(load, metric):
+    meter = "" if "subscribed" in metric else "meter: call, "
+    odd = f"metrics:\n  odd: {{{meter}{metric}, property: minutes, unit: minute}}\n"
+
+    ran = load(MASTER.replace("metrics:\n", odd).replace("metric: minutes", "metric: odd"))
+
+    assert ran.code == 2
+    assert "is measured only when it is rated" in " ".join(ran.err.split())

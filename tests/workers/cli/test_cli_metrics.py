@@ -81,3 +81,55 @@ def test_what_a_metric_counts_is_not_edited(load):
     says = load.refused(METER + EVERY.replace("percent: 99.9", "percent: 95"))
 
     assert "quantities rest on that; add another metric" in says
+
+
+USED = """
+metrics:
+  minutes: {meter: call.ended, aggregation: sum, property: minutes, unit: minute}
+meters:
+  call.ended: {owner: operations, versions: [{version: 2, from: 2026-02-01, fields: [{name: minutes, kind: decimal}]}]}
+"""
+
+
+def used(load) -> None:
+    """A subscription with three calls in the present month and one with calls long ago."""
+    load.operator.run("""insert into billing_periods (cycle_id, starts_on, ends_on, starts_at, ends_at)
+      select id, d, d + 30, d, d + 30 from billing_cycles,
+        (values (current_date - 10), (current_date - 300)) v (d);
+      insert into aggregates (subscription_id, billing_period_id, metric_id, contract_version_id, lot, grain_start,
+        dimensions, quantity, events)
+      select s.id, p.id, m.id, v.id, 1, p.starts_at, '', 3, case when p.id = 1 then 3 else 70 end
+      from subscriptions s, billing_periods p, metrics m, contract_versions v""")
+
+
+def test_a_preview_names_whose_usage_new_metrics_and_meters_touch_and_loads_nothing(load):
+    used(load)
+
+    told = load.operator.json("master", "preview", load.file(USED))
+
+    assert told["new"] == {"meter_versions": 1, "metrics": 1}
+    touch = {"subscription": "S-1", "account": "A", "usages": 3}
+    assert told["touches"] == [
+        {**touch, "change": "meter call.ended version 2", "is_priced": None},
+        {**touch, "change": "metric minutes", "is_priced": False},
+    ]
+    assert load.operator.rows("select name from metrics") == [("calls",)]
+    printed = load.operator("master", "preview", load.file(USED))
+    assert all(word in printed.out for word in ("metric minutes", "S-1", "would load", "no"))
+
+
+def test_a_preview_of_a_file_that_brings_its_prices_or_nothing_new_says_so(load):
+    used(load)
+    prices = """
+contracts:
+  C-1: {account: A, legal_entity: us, currency: USD, versions: [{version: 2, from: 2026-02-01, prices: {
+    minutes: {terms: {model: per_unit, unit_amount: "1"}, tax_category: service, revenue_account: revenue},
+    calls: {terms: {model: per_unit, unit_amount: "1"}, tax_category: service, revenue_account: revenue}}}]}
+"""
+
+    told = load.operator.json("master", "preview", load.file(USED + prices))
+    assert [each["is_priced"] for each in told["touches"]] == [None, True]
+    load.done(USED)
+    assert load.operator.json("master", "preview", load.file(USED))["touches"] == []
+    assert "nobody has used a meter" in load.operator("master", "preview", load.file(USED)).out
+    assert load.operator("master", "preview", load.file("metrics: {odd: {unit: u}}")).code == 2

@@ -121,6 +121,13 @@ def test_what_is_in_force_depends_on_the_day_and_on_what_was_known(airports, wri
     assert [each["version"] for each in airports.json("prices", "list", "--as-of", "2014-06-30")] == [3]
 
 
+def test_a_list_that_is_too_long_says_that_there_are_more(airports, monkeypatch):
+    airports("prices", "publish", BOOK)
+    monkeypatch.setattr("workers.cli.prices.VERSIONS_MAX", 1)
+
+    assert "there are more than these 1" in text_of(airports("prices", "list", "--all"))
+
+
 def test_a_difference_is_told_field_by_field_and_ends_with_one(airports, written):
     ran = airports("prices", "diff", BOOK, written(*LATER), "--json")
 
