@@ -51,7 +51,7 @@ def _price(params: Figures) -> Price:
             terms |= {"package_size": price["package_size"], "package_amount": price["unit_amount"]}
         case _:
             tiers = [
-                {"up_to": tier["up_to"], **{name: tier.get(name) or "0" for name in ("unit_amount", "flat_amount")}}
+                {"up_to": tier.get("up_to"), **{name: tier.get(name) or "0" for name in ("unit_amount", "flat_amount")}}
                 for tier in price["tiers"]
             ]
             terms |= {"tiers": tiers, "zero_usage": "first_tier_flat"}
@@ -119,7 +119,7 @@ def _is_priced(price: Figures, component: Component) -> bool:
     """Whether the price names an amount for it: a tier whose amount is null has no line."""
     if component.tier is None or component.rule == "tier_flat":
         return True
-    return price["tiers"][component.tier - 1]["unit_amount"] is not None
+    return price["tiers"][component.tier - 1].get("unit_amount") is not None
 
 
 CALCULATIONS: Calculations = {
