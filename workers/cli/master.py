@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from workers.cli import console, reach
+from workers.cli import console, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
@@ -22,6 +22,8 @@ def group() -> None:
 
 
 app.command("import")(import_)
+app.command("messages")(master_messages.list_)
+app.command("retry")(master_messages.retry)
 
 
 @app.command("load")

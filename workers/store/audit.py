@@ -21,7 +21,8 @@ TRIGGERS: Final[Mapping[str, int]] = {
     "metrics": 5, "dimensions": 5, "exclusion_rules": 5, "mappings": 5, "prices": 5, "tax_rates": 5,
     "billing_overrides": 5, "people": 5, "person_roles": 5, "api_tokens": 5, "approval_policies": 5,
     "approval_requests": 5, "approval_decisions": 5, "subscription_quantities": 5,
-    "account_identities": 5, "tax_registrations": 5, "products": 5, "billing_runs": 2, "audit_log": 1, "audit_head": 1,
+    "account_identities": 5, "tax_registrations": 5, "products": 5,
+    "systems": 5, "field_owners": 5, "billing_runs": 2, "audit_log": 1, "audit_head": 1,
 }  # fmt: skip
 
 
