@@ -61,6 +61,7 @@ runs.reopen | finance | reopen a closed period
 credits.grant | finance | give credit
 parties.publish | finance | publish accounts, contracts without prices, legal entities and ERP connections
 prices.publish | finance | publish prices and contract versions
+entitlements.publish | finance | publish features, entitlements and grants
 taxes.publish | finance | publish tax rates
 rules.publish | finance | publish rules that exclude usage
 mappings.publish | operator finance | publish which subscription usage belongs to

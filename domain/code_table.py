@@ -94,6 +94,12 @@ window_outside medium
 period_empty medium
     A period would end before it begins.
     Correct the dates that are named.
+interval_invalid medium
+    The text is not a whole number of years, months, weeks or days.
+    Write it as P1M, P3M, P1Y, P2W or P10D.
+too_many_periods medium
+    More periods would lie between two instants than a century has months.
+    Correct the instants or the interval.
 external_key_invalid high
     A document's key in the ERP would be too short, too long or not plain.
     Correct the rule that makes it.
@@ -143,6 +149,15 @@ subscription_not_found medium
 contract_not_in_force medium
     The subscription's contract has no version at the event's time.
     Publish the version; the usage heals by itself.
+entitlement_invalid medium
+    The terms of an entitlement do not fit its feature, or leave something open.
+    Correct the field that is named.
+feature_unknown low
+    There is no such subscription, or no such feature.
+    Correct the name, or publish the feature.
+entitlement_amount_invalid low
+    What is asked for is no positive quantity.
+    Ask for more than nothing, or for no amount at all.
 price_not_found high
     The contract version has no price for a metric that was used.
     Add the price to the contract version; the work heals by itself.
@@ -159,7 +174,7 @@ quantity_missing medium
     The event lacks a property without which a metric has no quantity.
     Amend the event, or bill with the exception overridden.
 quantity_invalid medium
-    The property that a metric adds up is not a number.
+    A property that a metric reads is not what it must be: a number, or add or remove.
     Amend the event, or bill with the exception overridden.
 """
 
@@ -168,12 +183,27 @@ OF_MONEY: Final = """
 price_invalid high
     The terms of a price contradict themselves.
     Correct the field that is named.
+coupon_invalid high
+    A coupon gives nothing, gives two things, or gives more than there is.
+    Correct the field that is named.
+credit_invalid high
+    A grant of credit is over nothing, or over before it begins.
+    Correct the field that is named.
+price_book_invalid high
+    A price book contradicts itself, such as by two prices for one metric in one plan.
+    Correct the field that is named.
 quantity_negative high
     The quantity of a period is below zero and the price does not say what that means.
     Correct the usage, or say so in the price.
+values_too_many high
+    The windows of a metric hold more values than are read at once to measure them.
+    Keep the usage apart by a dimension, or take an aggregation that keeps less.
 not_measured high
     The price needs more of the usage than its metric keeps.
     Price a metric whose aggregation keeps it, or change the price.
+usage_not_priced high
+    The price has terms for some values or names, and this usage has another.
+    Publish a contract version whose price has terms for it or a default, or correct the usage.
 currency_unknown medium
     The code is no currency of ISO 4217.
     Use a code such as EUR.

@@ -11,6 +11,7 @@ from typing import Final, Literal
 
 from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
 from domain.code_table_documents import OF_DOCUMENTS
+from domain.code_table_files import OF_FILES
 from domain.code_table_master import OF_MASTER
 from domain.code_table_people import OF_AUTHORITY
 
@@ -45,6 +46,7 @@ CODES: Final[Mapping[str, Code]] = MappingProxyType(
         code.name: code
         for code in (
             *_parsed("technical", TECHNICAL),
+            *_parsed("technical", OF_FILES),
             *_parsed("business", OF_USAGE),
             *_parsed("business", OF_MONEY),
             *_parsed("business", OF_DOCUMENTS),

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from typing import Final, Self
 
 from domain.canonical import Json, NumberOutOfBounds, decimal_of
 from domain.errors import Rejection
@@ -15,14 +15,31 @@ TEXT_LENGTH_MAX: Final = 255
 
 
 class DefinitionInvalid(Rejection):
-    """A definition cannot be used as it is; `facts` name the field and the fix."""
+    """A definition cannot be used as it is; `facts` name the field and the fix.
+
+    `others` are what else is wrong with it, as far as that is known.
+    """
 
     code = "definition_invalid"
 
-    def __init__(self, sentence: str, *, field: str, fix: str) -> None:
+    def __init__(self, sentence: str, *, field: str, fix: str, others: "Sequence[DefinitionInvalid]" = ()) -> None:
         super().__init__(f"{field}: {sentence}" if field else sentence, field=field, fix=fix)
         self.field = field
         self.fix = fix
+        self.claim = sentence
+        self.others = tuple(others)
+
+    @classmethod
+    def all_of(cls, errors: Sequence[Self]) -> Self:
+        """The first of errors, with the others."""
+        first = errors[0]
+        return cls(first.claim, field=first.field, fix=first.fix, others=errors[1:])
+
+    def within(self, path: str) -> Self:
+        """The same error about a definition that lies at `path` of another."""
+        others = [each.within(path) for each in self.others]
+        field = f"{path}.{self.field}" if self.field else path
+        return type(self)(self.claim, field=field, fix=self.fix, others=others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +128,42 @@ class Definition:
             raise self.refuse(name, "is not a list of single values", fix='give a list such as ["JFK", "LGA"]')
         return tuple(values)
 
-    def objects(self, name: str) -> "Iterator[Definition]":
+    def object(self, name: str) -> "Definition":
+        """The definition that a field holds."""
+        value = self.entries.get(name)
+        if not isinstance(value, Mapping):
+            raise self.refuse(name, f"is {_shown(value)}", fix="give an object of fields")
+        return Definition(value, self.refusal, self.field(name))
+
+    def limits(self, name: str) -> Mapping[str, Decimal | None]:
+        """Numbers by name, null where there is none."""
+        inner = self.object(name)
+        if len(inner.entries) > ENTRIES_MAX:
+            raise self.refuse(name, f"has {len(inner.entries)} names", fix=f"give at most {ENTRIES_MAX}")
+        return {each: inner.optional_decimal(each) for each in inner.entries}
+
+    def optional_object(self, name: str) -> "Definition | None":
+        """The definition under a name, or None if it is not given or null."""
+        value = self.entries.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise self.refuse(name, "is not an object", fix="give an object of fields")
+        return Definition(value, self.refusal, self.field(name))
+
+    def objects(self, name: str, *, entries_max: int = ENTRIES_MAX) -> "Iterator[Definition]":
         """The definitions in a list, each with its place in its path."""
-        for place, value in enumerate(self._list(name)):
+        for place, value in enumerate(self._list(name, entries_max)):
             if not isinstance(value, Mapping):
                 raise self.refuse(f"{name}[{place}]", "is not an object", fix="give an object of fields")
             yield Definition(value, self.refusal, self.field(f"{name}[{place}]"))
 
-    def _list(self, name: str) -> Sequence[Json]:
+    def _list(self, name: str, entries_max: int = ENTRIES_MAX) -> Sequence[Json]:
         value = self.entries.get(name)
         if value is None:
             return ()
-        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > ENTRIES_MAX:
-            raise self.refuse(name, "is not a list", fix=f"give a list of at most {ENTRIES_MAX} entries")
+        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > entries_max:
+            raise self.refuse(name, "is not a list", fix=f"give a list of at most {entries_max} entries")
         return value
 
 

@@ -23,6 +23,11 @@ _COMPARISONS: Final = ("less", "at_most", "greater", "at_least")
 Awaited = Literal["metric", "mapping", "contract"]
 
 
+#: What usage is excluded by that no metric of its meter takes, as if by a rule of that name.
+FILTERED: Final = "filter"
+FILTERED_BECAUSE: Final = "no metric of the meter takes an event with these values"
+
+
 class ExclusionRuleInvalid(DefinitionInvalid):
     """An exclusion rule contradicts itself or leaves something open."""
 
@@ -135,22 +140,31 @@ class Usage:
 def usages(
     event: UsageEvent, *, metrics: Sequence[Metric], rules: Sequence[ExclusionRule], match: Match | None
 ) -> tuple[Usage, ...]:
-    """All usage that the event is, each with its fate. `metrics` are those of the event's meter."""
+    """All usage that the event is, each with its fate. `metrics` are those of the event's meter.
+
+    An event that a metric does not take is no usage of it. One that no metric takes is one usage, excluded by name.
+    """
+    taken = [metric for metric in metrics if metric.takes(event.data)]
+    if taken:
+        return tuple(Usage(metric.name, fate(event, metric, rules=rules, match=match)) for metric in taken)
+    unread: Fate = Excepted("metric_not_found", f"no metric reads {event.type}", "metric")
     if metrics:
-        return tuple(Usage(metric.name, fate(event, metric, rules=rules, match=match)) for metric in metrics)
-    unread = Excepted("metric_not_found", f"no metric reads {event.type}", "metric")
+        unread = Excluded(FILTERED, FILTERED_BECAUSE)
     return (Usage(None, _excluded(event, None, rules) or unread),)
 
 
 def fate(event: UsageEvent, metric: Metric, *, rules: Sequence[ExclusionRule], match: Match | None) -> Fate:
     """What becomes of the event under one metric.
 
-    Exclusion comes first: what is not billed needs no quantity. A missing quantity comes before a missing mapping or
-    contract version: it is the producer's to mend, and no master data would heal it.
+    What was usage of the metric and is decided again with other data may not be taken by it any more: then it is
+    excluded. Exclusion comes first: what is not billed needs no quantity. A missing quantity comes before a missing
+    mapping or contract version: it is the producer's to mend, and no master data would heal it.
     """
     excluded = _excluded(event, metric.name, rules)
     if excluded is not None:
         return excluded
+    if not metric.takes(event.data):
+        return Excluded(FILTERED, FILTERED_BECAUSE)
     try:
         contribution = metric.contribution(event.data, happened_at=event.happened_at)
     except Rejection as rejection:

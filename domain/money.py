@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from functools import reduce
 from typing import Final
 
 from domain.canonical import decimal_of, decimal_text
@@ -156,6 +157,11 @@ def rounded_to(number: Decimal, decimals: int) -> Decimal:
     return ROUNDING.add(ROUNDING.quantize(number, quantum), ZERO)
 
 
+def exact_sum(numbers: Iterable[Decimal]) -> Decimal:
+    """The exact sum; zero if there are none."""
+    return reduce(EXACT.add, numbers, ZERO)
+
+
 def total(amounts: Iterable[Money], currency: Currency) -> Money:
     """The exact sum; zero if there are none. Raises `CurrenciesMixed` if one is in another currency."""
     result = Money.zero(currency)
@@ -181,16 +187,21 @@ def allocate(amount: Money, weights: Sequence[Decimal]) -> tuple[Money, ...]:
     """
     if not amount.is_rounded:
         raise AllocationImpossible("only whole minor units can be spread", amount=amount.to_text())
+    units = int(amount.amount.scaleb(amount.currency.minor_units, ROUNDING))
+    return tuple(_in_minor_units(part, amount.currency) for part in allocate_units(units, weights))
+
+
+def allocate_units(units: int, weights: Sequence[Decimal]) -> tuple[int, ...]:
+    """Spreads whole units, of whatever they are, as `allocate` does. Raises `AllocationImpossible`."""
     shares = _integers(weights)
     weight = sum(shares)
     if weight <= 0 or min(shares) < 0:
         raise AllocationImpossible("weights must not be negative nor all zero", weights=[str(w) for w in weights])
-    units = int(amount.amount.scaleb(amount.currency.minor_units, ROUNDING))
     floors = [divmod(abs(units) * share, weight) for share in shares]
     left = abs(units) - sum(floor for floor, _ in floors)
-    first = sorted(range(len(shares)), key=lambda place: (-floors[place][1], place))[:left]
+    first = frozenset(sorted(range(len(shares)), key=lambda place: (-floors[place][1], place))[:left])
     parts = [floor + (place in first) for place, (floor, _) in enumerate(floors)]
-    return tuple(_in_minor_units(part if units > 0 else -part, amount.currency) for part in parts)
+    return tuple(part if units > 0 else -part for part in parts)
 
 
 def _integers(weights: Sequence[Decimal]) -> list[int]:

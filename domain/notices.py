@@ -1,4 +1,4 @@
-"""Notices: the CloudEvents we send. Facts about documents, runs and outages; refusals go back to producers."""
+"""Notices: the CloudEvents we send. Facts about documents, runs, limits and outages; refusals go back to producers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Final
 
 from domain.audit import Head
-from domain.canonical import Json
+from domain.canonical import Json, decimal_text
 from domain.closing import Blocker, Stage
 from domain.degradation import BY_DEPENDENCY, Outage
 from domain.documents import Document, as_shown
+from domain.entitlements import Alert
 from domain.validation import Refused
 
 DOCUMENT_POSTED: Final = "tallyline.document.posted"
@@ -20,6 +21,7 @@ DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
 AUDIT_HEAD: Final = "tallyline.audit.head"
+THRESHOLD_REACHED: Final = "tallyline.entitlement.threshold_reached"
 #: All types that we send, as the AsyncAPI document lists them.
 TYPES: Final = (
     DOCUMENT_POSTED,
@@ -30,6 +32,7 @@ TYPES: Final = (
     DEPENDENCY_BACK,
     USAGE_REFUSED,
     AUDIT_HEAD,
+    THRESHOLD_REACHED,
 )
 
 
@@ -145,3 +148,23 @@ def usage_refused(refused: Refused, *, source: str | None, event_id: str | None)
 def audit_head(head: Head) -> Notice:
     """Where the audit log ends now; kept outside, it shows whether the log up to there was rewritten later."""
     return Notice(AUDIT_HEAD, "audit", {"number": head.no, "hash": head.hash.hex()})
+
+
+def threshold_reached(alert: Alert) -> Notice:
+    """That usage of a subscription has reached a share of its limit: for whoever looks after the account."""
+    left = alert.allowance
+    particulars: dict[str, Json] = {
+        "subscription": alert.subscription,
+        "account": alert.account,
+        "feature": alert.feature,
+        "metric": alert.metric,
+        "unit": alert.unit,
+        "period_starts_on": alert.period.first_on.isoformat(),
+        "period_ends_on": alert.period.end_on.isoformat(),
+        "threshold": alert.threshold,
+        "enforcement": alert.enforcement,
+        "limit": decimal_text(left.limit),
+        "used": decimal_text(left.used),
+        "remaining": decimal_text(left.remaining),
+    }
+    return Notice(THRESHOLD_REACHED, f"{alert.subscription}/{alert.feature}", particulars)

@@ -117,7 +117,7 @@ class BillingPeriod:
     def label(self) -> str:
         """A name for people: `2013-01` for a calendar month, else `2013-01-15/2013-02-15`."""
         first_on, end_on = self.days.first_on, self.days.end_on
-        if first_on.day == 1 and end_on == _on_day(_month_of(first_on) + 1, 1):
+        if first_on.day == 1 and end_on == day_in(month_of(first_on) + 1, 1):
             return f"{first_on:%Y-%m}"
         return f"{first_on}/{end_on}"
 
@@ -147,11 +147,11 @@ class MonthlyCycle:
             month += 1
 
     def _month_at(self, day: date) -> int:
-        month = _month_of(day)
-        return month if _on_day(month, self.anchor_day) <= day else month - 1
+        month = month_of(day)
+        return month if day_in(month, self.anchor_day) <= day else month - 1
 
     def _period(self, month: int) -> BillingPeriod:
-        first_on, end_on = _on_day(month, self.anchor_day), _on_day(month + 1, self.anchor_day)
+        first_on, end_on = day_in(month, self.anchor_day), day_in(month + 1, self.anchor_day)
         return billing_period(self.zone, Days(first_on, end_on))
 
 
@@ -236,12 +236,13 @@ def _zone(name: str) -> ZoneInfo:
         raise ZoneUnknown(f"{name!r} is no IANA time zone", zone=name) from error
 
 
-def _month_of(day: date) -> int:
+def month_of(day: date) -> int:
     """Months since year 0, so that the next month is one more."""
     return day.year * _MONTHS + day.month - 1
 
 
-def _on_day(month: int, anchor_day: int) -> date:
+def day_in(month: int, anchor_day: int) -> date:
+    """The day of that number in a month of `month_of`, or its last day if it is shorter."""
     year, index = divmod(month, _MONTHS)
     next_year, next_index = divmod(month + 1, _MONTHS)
     length = (date(next_year, next_index + 1, 1) - date(year, index + 1, 1)).days

@@ -67,6 +67,11 @@ def rate_subscribed(stood: Shares, price: Price, *, currency: Currency) -> Rated
     return RatedUsage(average, Money(amount, currency), tuple(steps))
 
 
+def moved(price: Price, before: Measured, after: Measured) -> Decimal:
+    """By how much the amount moves, either way, as `prices.moved_by`, of all that was measured. Raises as `rate`."""
+    return EXACT.abs(EXACT.subtract(price.price(after).amount, price.price(before).amount))
+
+
 def correction(new_total: Money, *, billed: Money) -> Money:
     """What is to be billed now, rounded: the rounded new total less the sum of rounded nets already billed.
 

@@ -82,14 +82,14 @@ def check_metric(metric: Metric, version: MeterVersion) -> None:
     Then no accepted event can fail to be added. Raises `MeterInvalid`.
     """
     kinds = {field.name: field.kind for field in version.fields}
-    for name in (*metric.needed, *metric.dimensions):
+    for name in metric.read:
         if name not in kinds:
             fix = f"declare {name}, with is_required false if it may be absent"
             raise MeterInvalid(f"has no {name}, which {metric.name} reads", field="fields", fix=fix)
-    added = metric.aggregation.property_name if metric.aggregation.name == "sum" else None
-    if added is not None and kinds[added] not in {"integer", "decimal"}:
-        sentence = f"say that {added} is a {kinds[added]}, which {metric.name} cannot add up"
-        raise MeterInvalid(sentence, field="fields", fix="declare it as decimal or integer")
+    for name in metric.aggregation.numbers:
+        if kinds[name] not in {"integer", "decimal"}:
+            sentence = f"say that {name} is a {kinds[name]}, which {metric.name} cannot add up"
+            raise MeterInvalid(sentence, field="fields", fix="declare it as decimal or integer")
 
 
 def version_for(versions: Sequence[MeterVersion], *, dataschema: str, happened_at: datetime) -> MeterVersion | None:

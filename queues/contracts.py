@@ -129,6 +129,14 @@ def _json(body: bytes) -> object:
         raise _Unreadable("body_unreadable", "", "the body is nested too deeply to be read") from None
 
 
+def json_in(body: bytes) -> object | Refusal:
+    """The JSON value in a body, its numbers exact or an `Unusable`; or why there is none."""
+    try:
+        return _json(body)
+    except _Unreadable as error:
+        return error.refusal
+
+
 def _binary(delivery: Delivery) -> dict[str, object] | None:
     """The envelope whose attributes are AMQP headers, or None if there are none."""
     headers = delivery.properties.get("headers") or {}

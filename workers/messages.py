@@ -148,7 +148,7 @@ def _document(message: Message, data: Mapping[str, Any]) -> tuple[Document, Mast
     section = SECTIONS[message.kind]
     values = {section: [dict(data)] if message.kind == "mapping" else {message.object: dict(data)}}
     document = Document(Path(f"{message.system} {message.id}"), values, {})
-    return document, master.checked(document)
+    return document, master.validated(document, MasterData)
 
 
 @contextmanager

@@ -1,13 +1,12 @@
 """How `rate` joins windows with prices: each window under its contract version, and prices without usage."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
-from domain.money import ZERO, Currency
-from domain.prices import Price
+from domain.money import Currency
+from domain.prices import Measured, Price
 from domain.rating import RatedUsage, rate, rate_subscribed
 
 
@@ -26,20 +25,25 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """The quantity of one metric under one contract version and set of dimensions, over all lots up to the run's."""
+    """What one metric measures under one contract version and set of dimensions, over all lots up to the run's.
+
+    `is_carried`: the period holds no usage of it, and what came before goes on.
+    """
 
     contract_version_id: int
     metric_id: int
     metric: str
     dimensions: str
-    quantity: Decimal
+    measured: Measured
     is_touched: bool
+    is_carried: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """A price of a contract version that is in force in the period, or that something was rated under.
+    """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -49,6 +53,7 @@ class Terms:
     price: Price
     is_in_force: bool = True
     was_rated: bool = False
+    service_days: tuple[int, int] | None = None
     stood: Shares | None = None
 
 
@@ -86,27 +91,34 @@ def _rated(run: Run, windows: Sequence[Window], priced: Sequence[Terms]) -> Iter
                 metric=window.metric,
                 contract_version=window.contract_version_id,
             )
-        if found.is_in_force or window.quantity:
-            yield _one(run, found, window.dimensions, window.quantity, is_touched=window.is_touched)
+        if found.is_in_force or window.measured.quantity:
+            charge = _one(run, found, window.dimensions, window.measured, is_touched=window.is_touched)
+            if not (window.is_carried and charge.usage.amount.is_zero):
+                yield charge
         else:
             yield _nothing(run, found, window.dimensions, is_touched=window.is_touched)
-    used = {(window.contract_version_id, window.metric_id) for window in windows}
+    used = {(window.contract_version_id, window.metric_id, window.dimensions) for window in windows}
+    metrics = {key[:2] for key in used}
     for key, each in terms.items():
-        if key not in used:
-            idle = _idle(run, each)
-            if each.was_rated or not idle.usage.amount.is_zero:
-                yield idle
+        if (*key, "") in used:
+            continue
+        idle = _nothing(run, each, "") if key in metrics else _idle(run, each)
+        if each.was_rated or not idle.usage.amount.is_zero:
+            yield idle
 
 
 def _idle(run: Run, terms: Terms) -> Rated:
     """What is due without usage: fees and seats by their days, a flat amount if the version is in force.
 
-    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back.
+    What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
+    does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
     if terms.stood is not None:
         usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
         return _made(run, terms, "", usage, is_touched=False)
-    return _one(run, terms, "", ZERO, is_touched=False) if terms.is_in_force else _nothing(run, terms, "")
+    if not terms.is_in_force:
+        return _nothing(run, terms, "")
+    return _one(run, terms, "", Measured.none(), is_touched=False)
 
 
 def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = False) -> Rated:
@@ -115,10 +127,10 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
-def _one(run: Run, terms: Terms, dimensions: str, quantity: Decimal, *, is_touched: bool) -> Rated:
-    return _made(
-        run, terms, dimensions, rate(quantity, terms.price, currency=Currency(run.currency)), is_touched=is_touched
-    )
+def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
+    measured = replace(measured, service_days=terms.service_days)
+    usage = rate(measured, terms.price, currency=Currency(run.currency))
+    return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 
 def _made(run: Run, terms: Terms, dimensions: str, usage: RatedUsage, *, is_touched: bool) -> Rated:

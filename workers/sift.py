@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import blake2b
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -86,6 +87,11 @@ class Sifted:
     limited: frozenset[int] = frozenset()  # sources that have a quota
     numbers: dict[int, list[tuple[int, datetime]]] = field(default_factory=dict)  # by source, with the event's time
 
+    def names(self, attribute: Literal["source", "type"]) -> set[str]:
+        """The sources, or the meters, that its events name."""
+        found = (each for body in self.bodies for each in body.reading.checked if not isinstance(each, Refusal))
+        return {getattr(each, attribute) for each in found}
+
     def origin(self, candidate: Candidate) -> tuple[Checked, str]:
         """The event that a candidate was made of, and the user who sent it."""
         at = bisect_right(self.bodies, candidate.event_no, key=lambda body: body.first_event_no) - 1
@@ -100,15 +106,24 @@ def sift(conn: Connection, receipts: Sequence[Receipt]) -> Sifted:
 
     Ages are judged by the time of the receipt, so that validating it again decides the same.
     """
+    sifted = opened(receipts)
+    judge(sifted, register.load(conn, sources=sifted.names("source"), meters=sifted.names("type")))
+    return sifted
+
+
+def opened(receipts: Sequence[Receipt]) -> Sifted:
+    """The events in the bodies of the receipts, read and not judged yet; what cannot be read is refused."""
     sifted = Sifted()
     for receipt in receipts:
         sifted.bodies += _bodies(receipt, sifted)
-    checked = [each for body in sifted.bodies for each in body.reading.checked if not isinstance(each, Refusal)]
-    known = register.load(conn, sources={each.source for each in checked}, meters={each.type for each in checked})
+    return sifted
+
+
+def judge(sifted: Sifted, known: Register) -> None:
+    """Check every event that was read against the sources and meters that are known."""
     sifted.limited = frozenset(each.id for each in known.sources.values() if each.quota_per_hour is not None)
     for body in sifted.bodies:
         _sift_body(sifted, body, known)
-    return sifted
 
 
 def _bodies(receipt: Receipt, sifted: Sifted) -> Iterator[Body]:
@@ -277,15 +292,6 @@ def _refuse(  # noqa: PLR0913 -- two of them only where more is known than what 
     source, event_id = refusal.event.get("source"), refusal.event.get("id")
     key = key16(source, event_id) if isinstance(source, str) and isinstance(event_id, str) else digest
     sifted.tallies[body.receipt_id].refused += 1
-    sifted.refused.append(
-        Refused(
-            body.receipt_id,
-            place_of(event_no)[1],
-            UUID(bytes=key),
-            digest,
-            refusal,
-            body.user,
-            source_id=place[0],
-            happened_at=place[1],
-        )
-    )
+    position = place_of(event_no)[1]
+    refused = Refused(body.receipt_id, position, UUID(bytes=key), digest, refusal, body.user, *place)
+    sifted.refused.append(refused)

@@ -1,6 +1,6 @@
 """What every aggregation offers: how one event contributes, and how the quantity is read from what was kept."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -9,10 +9,15 @@ from typing import Literal, Protocol, TypeAlias, assert_never
 from domain.canonical import Json
 from domain.errors import Rejection
 from domain.money import EXACT, ZERO
+from domain.periods import Window
+from domain.prices.measured import Measured
+
+#: Whether what came before the period counts: never, where the metric says so, or always.
+Carries = Literal["never", "asked", "always"]
 
 
 class QuantityInvalid(Rejection):
-    """The property that a metric adds up is not a number."""
+    """A property that a metric reads is not what it must be: a number, or one of the words for an operation."""
 
     code = "quantity_invalid"
 
@@ -32,7 +37,10 @@ class Increment:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """A value an event was seen with; how often each value was seen, signed, is what is kept."""
+    """A value an event was seen with; how often each value was seen, signed, is what is kept.
+
+    The text holds all that the aggregation needs of the event, such as `2026-01-31T12:00:00.000000Z 0.5`.
+    """
 
     value: str
 
@@ -40,6 +48,19 @@ class Observation:
 Contribution: TypeAlias = Increment | Observation
 #: A contribution and +1, or -1 where it is taken back.
 Signed: TypeAlias = tuple[Contribution, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The billing period that is measured, and when in it the subscription ends; where it goes on, the period's end."""
+
+    period: Window
+    ends_at: datetime
+
+    @classmethod
+    def whole(cls, period: Window) -> "Span":
+        """The period of a subscription that goes on."""
+        return cls(period, period.ends_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +94,13 @@ class Kept:
             values[value] = values.get(value, 0) + times
         return Kept(EXACT.add(self.total, other.total), _seen(values))
 
-    def values_seen(self) -> Iterable[str]:
-        """The values that are left. Raises `AggregateNegative` if one was taken back more often than it was seen."""
+    def counted(self) -> Iterator[tuple[str, int]]:
+        """The values that are left, and how often. Raises `AggregateNegative` for one taken back too often."""
         for value, times in self.values.items():
             if times < 0:
                 raise AggregateNegative(f"{value} was seen {times} times", value=value, times=times)
-            yield value
+            if times:
+                yield value, times
 
 
 class Aggregation(Protocol):
@@ -93,14 +115,40 @@ class Aggregation(Protocol):
         """The property of the event's data it reads, if any."""
 
     @property
+    def needs(self) -> tuple[str, ...]:
+        """All properties that an event must have, and not null."""
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Those of them that must be numbers."""
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """Further properties that it reads where they are."""
+
+    @property
     def keeps(self) -> Literal["increments", "values"]:
         """What the store keeps: one signed sum, or a signed count of each value."""
 
-    def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Contribution:
-        """What an event adds; its property is present and not null. Raises `QuantityInvalid`."""
+    @property
+    def carries(self) -> Carries:
+        """Whether what came before the period may count."""
 
-    def quantity(self, kept: Kept) -> Decimal:
-        """The quantity of all that was kept of a window, over its batches and lots. Raises `AggregateNegative`."""
+    @property
+    def fills_buckets(self) -> bool:
+        """Whether it can be taken of each hour, day or month by itself."""
+
+    def options(self) -> dict[str, Json]:
+        """The fields of its definition besides `property`."""
+
+    def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Contribution:
+        """What an event adds; what it needs is present and not null. Raises `QuantityInvalid`."""
+
+    def measured(self, kept: Kept, span: Span) -> Measured:
+        """The quantity of all that was kept of a window, over its batches and lots; zero of nothing.
+
+        Where the metric carries over, what came before the period is in `kept`. Raises `AggregateNegative`.
+        """
 
 
 def _seen(values: Mapping[str, int]) -> dict[str, int]:

@@ -1,25 +1,19 @@
-"""A metric's definition: which meter, which aggregation, which properties it cannot do without."""
+"""A metric's definition: which meter, which aggregation, which events it takes, and what becomes of its quantity."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from decimal import Decimal
+from typing import Literal
 
-from domain.canonical import Json, jsonb_text, key_text
-from domain.definitions import Definition, DefinitionInvalid
+from domain.canonical import Json, jsonb_text, key_text, plain_text
+from domain.definitions import DefinitionInvalid
 from domain.errors import Rejection
-from domain.metrics.aggregation import Aggregation, Contribution
-from domain.metrics.count import Count
-from domain.metrics.sum import Sum
-from domain.metrics.unique_count import UniqueCount
-
-#: A new aggregation is added here; only one that keeps something new needs a change of the store.
-AGGREGATIONS: Final[Mapping[str, Callable[[Definition], Aggregation]]] = {
-    Count.name: lambda _: Count(),
-    Sum.name: lambda definition: Sum(definition.text("property")),
-    UniqueCount.name: lambda definition: UniqueCount(definition.text("property")),
-}
-_FIELDS: Final = ("name", "meter", "aggregation", "property", "requires", "dimensions", "unit")
+from domain.metrics.aggregation import Aggregation, Contribution, Kept, Span
+from domain.metrics.buckets import Bucket
+from domain.money import EXACT, ZERO
+from domain.prices.measured import Measured
+from domain.units import Conversion
 
 
 class MetricInvalid(DefinitionInvalid):
@@ -38,8 +32,10 @@ class QuantityMissing(Rejection):
 class Metric:
     """A billable metric: a rule that turns the events of a meter in a window into one quantity.
 
-    An event that lacks a property in `requires` has no quantity under it, which is an exception, not zero. Usage is
-    kept apart by the values of `dimensions`.
+    It takes the events whose properties have the values that `filter` allows; others are no usage of it. One that
+    lacks a property in `requires` has no quantity under it, which is an exception, not zero. Usage is kept apart by the
+    values of `dimensions`. `recurring`: what came before the period counts. `bucket`: it is taken of each hour, day or
+    month by itself. `negative` "zero": a quantity below zero is none. `conversion` turns the quantity into `unit`.
     """
 
     name: str
@@ -48,25 +44,72 @@ class Metric:
     unit: str
     requires: tuple[str, ...] = ()
     dimensions: tuple[str, ...] = ()
+    filter: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    recurring: bool = False
+    bucket: Bucket | None = None
+    negative: Literal["keep", "zero"] = "keep"
+    conversion: Conversion | None = None
 
     @property
     def needed(self) -> tuple[str, ...]:
-        """All properties that must be there and not null: those required, and the one that is aggregated."""
-        own = self.aggregation.property_name
-        return self.requires if own is None or own in self.requires else (*self.requires, own)
+        """All properties that must be there and not null: those required, and those that are aggregated."""
+        return (*self.requires, *(name for name in self.aggregation.needs if name not in self.requires))
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """All properties that it reads, needed or not."""
+        return tuple(dict.fromkeys((*self.needed, *self.aggregation.reads, *self.dimensions, *self.filter)))
+
+    @property
+    def carries_over(self) -> bool:
+        """Whether what came before the period counts."""
+        return self.recurring or self.aggregation.carries == "always"
+
+    def takes(self, properties: Mapping[str, Json]) -> bool:
+        """Whether the event is usage of this metric: each filtered property has a value that is allowed."""
+        return all(
+            (value := properties.get(name)) is not None and plain_text(value) in allowed
+            for name, allowed in self.filter.items()
+        )
 
     def missing(self, properties: Mapping[str, Json]) -> str | None:
         """The first needed property that is absent or null, or None."""
         return next((name for name in self.needed if properties.get(name) is None), None)
 
     def contribution(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Contribution:
-        """What an event adds. Raises `QuantityMissing` or `QuantityInvalid`."""
+        """What an event adds that it takes. Raises `QuantityMissing` or `QuantityInvalid`."""
         missing = self.missing(properties)
         if missing is not None:
             raise QuantityMissing(
                 f"the event has no {missing}, which {self.name} needs", field=missing, metric=self.name
             )
         return self.aggregation.contribution(properties, happened_at=happened_at)
+
+    def measured(self, kept: Sequence[Kept], span: Span) -> Measured:
+        """The quantity of what was kept: of each bucket in order of time, or of the one window of the period.
+
+        A bucket of which nothing is left is none. Where it carries over, the window holds what came before too.
+        Raises `AggregateNegative`.
+        """
+        if self.bucket is None:
+            return self._told(self.aggregation.measured(sum(kept, Kept()), span))
+        filled = [each for each in kept if each.total or each.values]
+        measured = [self._told(self.aggregation.measured(each, span)).quantity for each in filled]
+        return Measured(_total(measured), buckets=tuple(measured))
+
+    def _told(self, measured: Measured) -> Measured:
+        """In the metric's unit, none where it is below zero and that counts as none; single events each by itself."""
+        if measured.events is not None:
+            events = tuple(map(self._unit_of, measured.events))
+            return replace(measured, quantity=self._clamped(_total(events)), events=events)
+        peaks = measured.peaks and {name: self._unit_of(peak) for name, peak in measured.peaks.items()}
+        return replace(measured, quantity=self._clamped(self._unit_of(measured.quantity)), peaks=peaks)
+
+    def _unit_of(self, quantity: Decimal) -> Decimal:
+        return quantity if self.conversion is None else self.conversion.apply(quantity)
+
+    def _clamped(self, quantity: Decimal) -> Decimal:
+        return max(quantity, ZERO) if self.negative == "zero" else quantity
 
     def dimension_text(self, properties: Mapping[str, Json]) -> str:
         """The event's dimensions as PostgreSQL prints them: `{"origin": "JFK"}`; empty for a metric without.
@@ -77,32 +120,9 @@ class Metric:
             return ""
         return key_text(jsonb_text({name: properties.get(name) for name in self.dimensions}))
 
-    def to_json(self) -> dict[str, Json]:
-        """The definition that `parse_metric` reads back as an equal metric."""
-        return {
-            "name": self.name,
-            "meter": self.meter,
-            "aggregation": self.aggregation.name,
-            "property": self.aggregation.property_name,
-            "requires": list(self.requires),
-            "dimensions": list(self.dimensions),
-            "unit": self.unit,
-        }
 
-
-def parse_metric(fields: Mapping[str, Json]) -> Metric:
-    """The metric of a JSON definition. Raises `MetricInvalid`, which names the field and the fix."""
-    definition = Definition(fields, MetricInvalid)
-    definition.only(*_FIELDS)
-    aggregation = AGGREGATIONS[definition.choice("aggregation", tuple(AGGREGATIONS))](definition)
-    if aggregation.property_name is None and fields.get("property") is not None:
-        fix = "leave property out, or name it in requires"
-        raise definition.refuse("property", f"is not used by {aggregation.name}", fix=fix)
-    return Metric(
-        name=definition.text("name"),
-        meter=definition.text("meter"),
-        aggregation=aggregation,
-        unit=definition.text("unit"),
-        requires=definition.texts("requires"),
-        dimensions=definition.texts("dimensions"),
-    )
+def _total(quantities: Sequence[Decimal]) -> Decimal:
+    total = ZERO
+    for quantity in quantities:
+        total = EXACT.add(total, quantity)
+    return total

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from domain.canonical import Json
 from domain.errors import Rejection
+from domain.money import ZERO
 
 if TYPE_CHECKING:
     from domain.prices.priced import Priced
@@ -27,6 +28,9 @@ class Measured:
     `amount` is the money that the events themselves came with (`charged`); `peaks` are the greatest values by name
     (`peaks`); `buckets` are the quantities of the metric's time buckets in their order. None means that the metric does
     not keep it. `dimensions` are the values that this usage is kept apart by.
+    `unprorated` is the quantity before it was reduced to the part of the period that it was there for: it chooses the
+    tier of a price that charges one tier. `service_days` are the days of the period that the price is in force for and
+    all of its days; None means all of them.
     """
 
     quantity: Decimal
@@ -35,6 +39,13 @@ class Measured:
     peaks: Mapping[str, Decimal] | None = None
     buckets: tuple[Decimal, ...] | None = None
     dimensions: Mapping[str, Json] | None = None
+    unprorated: Decimal | None = None
+    service_days: tuple[int, int] | None = None
+
+    @classmethod
+    def none(cls) -> "Measured":
+        """No usage at all: what a price is applied to in a period without any event."""
+        return cls(ZERO, events=(), amount=ZERO, peaks={}, buckets=())
 
 
 class OfQuantity(ABC):

@@ -7,25 +7,37 @@ from typing import Final, TypeAlias
 from domain.canonical import Json
 from domain.definitions import Definition
 from domain.money import EXACT, QUOTIENT, ZERO
-from domain.prices.graduated import Graduated
-from domain.prices.package import Package
-from domain.prices.per_unit import PerUnit
+from domain.prices.adjusted import Adjusted
+from domain.prices.adjustments import parse_adjustments
+from domain.prices.bucketed import Bucketed
+from domain.prices.converted import Converted
+from domain.prices.matrix import Matrix
+from domain.prices.measured import Measured
+from domain.prices.nested import INNER, Inner
 from domain.prices.priced import PriceInvalid
-from domain.prices.volume import Volume
 
-Price: TypeAlias = PerUnit | Graduated | Volume | Package
+#: A new model is added here or to `nested.Inner`; master data and database need no change.
+Plain: TypeAlias = Inner | Matrix | Bucketed | Converted
+#: A price as it is, or with what a contract changes about it.
+Price: TypeAlias = Plain | Adjusted[Plain]
 
-#: A new model is added to the union above and here; master data and database need no change.
-MODELS: Final[Mapping[str, type[Price]]] = {model.model: model for model in (PerUnit, Graduated, Volume, Package)}
+MODELS: Final[Mapping[str, type[Plain]]] = {
+    **INNER,
+    Matrix.model: Matrix,
+    Bucketed.model: Bucketed,
+    Converted.model: Converted,
+}
 
 
 def parse_price(terms: Mapping[str, Json]) -> Price:
-    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25"}`.
+    """The price of terms such as `{"model": "per_unit", "unit_amount": "0.25", "adjustments": {"percentage": "10"}}`.
 
     Raises `PriceInvalid`, which names the field and the fix.
     """
-    definition = Definition(terms, PriceInvalid)
-    return MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    adjustments = parse_adjustments(terms)
+    definition = Definition({name: terms[name] for name in terms if name != "adjustments"}, PriceInvalid)
+    plain = MODELS[definition.choice("model", tuple(MODELS))].parse(definition)
+    return plain if adjustments is None else Adjusted(plain, adjustments)
 
 
 def price_json(price: Price) -> dict[str, Json]:
@@ -33,14 +45,22 @@ def price_json(price: Price) -> dict[str, Json]:
     return {"model": price.model, **price.to_json()}
 
 
-def moved_by(price: Price, units: Decimal, *, held: Decimal) -> Decimal:
-    """By how much `units` more than those held move the amount, either way: as the units that come last.
+def difference(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[str, Json] | None = None) -> Decimal:
+    """By how much `units` more than those held move the amount: as the units that come last; negative if it falls.
+
+    Raises `NotMeasured` for a price that a quantity and its dimensions do not tell the amount of, `QuantityNegative`,
+    or `UsageNotPriced`.
+    """
+    before, after = (Measured(each, dimensions=dimensions) for each in (held, EXACT.add(held, units)))
+    return EXACT.subtract(price.price(after).amount, price.price(before).amount)
+
+
+def moved_by(price: Price, units: Decimal, *, held: Decimal, dimensions: Mapping[str, Json] | None = None) -> Decimal:
+    """As `difference`, without its sign.
 
     More units may cost less, as by volume. That is money at risk too, and must not make up for what others come to.
-    Raises `QuantityNegative`.
     """
-    after = price.amount_for(EXACT.add(held, units)).amount
-    return EXACT.abs(EXACT.subtract(after, price.amount_for(held).amount))
+    return EXACT.abs(difference(price, units, held=held, dimensions=dimensions))
 
 
 def effective_unit_amount(amount: Decimal, units: Decimal) -> Decimal:

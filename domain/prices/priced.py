@@ -27,6 +27,12 @@ class QuantityNegative(Rejection):
     code = "quantity_negative"
 
 
+class UsageNotPriced(Rejection):
+    """The price has terms for some values or names, and this usage has another."""
+
+    code = "usage_not_priced"
+
+
 @dataclass(frozen=True, slots=True)
 class TraceStep:
     """One step of a calculation, kept as data so that it can be told as a sentence.
@@ -80,3 +86,25 @@ def below_zero(quantity: Decimal, *, is_refused: bool) -> Priced:
     if is_refused:
         raise QuantityNegative(f"the quantity is {decimal_text(quantity)}", quantity=quantity)
     return Priced.of(TraceStep.of("negative_quantity_is_free", ZERO, quantity=quantity))
+
+
+def started(units: Decimal, size: Decimal) -> Decimal:
+    """How many packages of a size hold the units, the last one started or full.
+
+    Counted by whole division, which is exact where a quotient may not be.
+    """
+    whole = EXACT.divide_int(units, size)
+    rest = EXACT.subtract(units, EXACT.multiply(whole, size))
+    return EXACT.add(whole, Decimal(1)) if rest else whole
+
+
+def refuse_below_zero(**numbers: Decimal | None) -> None:
+    """Raises `PriceInvalid` for the first of the fields that is given and below zero."""
+    for name, number in numbers.items():
+        if number is not None and number < 0:
+            raise PriceInvalid("is below zero", field=name, fix="give zero or more")
+
+
+def texts_of(**amounts: Decimal | None) -> dict[str, Json]:
+    """Those fields that are given, as decimal texts: options that are not used are not printed."""
+    return {name: decimal_text(amount) for name, amount in amounts.items() if amount is not None}

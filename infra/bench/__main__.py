@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.bench import billing, exceptions, growth, limit, machine, naive, speed
+from infra.bench import billing, entitlements, exceptions, growth, limit, machine, naive, prices, speed
+from infra.bench.entitlements import WrongAnswer
 from infra.bench.exceptions import NotAllGrouped
 from infra.bench.figures import Figure
 from infra.bench.growth import Sizes
@@ -22,12 +23,12 @@ from workers.embedded.supervised import NotStarted
 
 EXIT_BELOW_FLOOR = 1
 EXIT_NOT_MEASURED = 2
-NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing")
+NAMES = ("limit", "batched", "single", "latency", "growth", "naive", "exceptions", "billing", "prices", "entitlements")
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How much is measured: events of each figure, seconds of paced runs, exceptions, subscriptions, runs."""
+    """How much is measured: events of each figure, seconds of paced runs, and how many of all else; repetitions."""
 
     events: int
     single_events: int
@@ -36,12 +37,17 @@ class Scale:
     growth: Sizes
     exceptions: int
     subscriptions: int
+    aggregates: int
+    entitled: int
+    checks: int
     runs: int
 
 
-FULL = Scale(1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 3)
+FULL = Scale(
+    1_000_000, 100_000, 3_000, 20, Sizes(500_000, 5_000_000, 700_000), 100_000, 100_000, 20_000, 1_000_000, 5_000, 3
+)
 #: Shows that everything works, and roughly how fast: starting and stopping weigh too much for a verdict.
-QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 1)
+QUICK = Scale(200_000, 20_000, 600, 8, Sizes(50_000, 200_000, 150_000), 20_000, 5_000, 5_000, 50_000, 1_000, 1)
 
 
 class Bench:
@@ -54,7 +60,7 @@ class Bench:
         self._lines: list[Figure] = []
 
     def measure(self, name: str) -> list[Figure]:
-        """The figures of that name. Raises `NotFinished`, `NotConfirmed`, `NotStarted` or `NotAllGrouped`."""
+        """The figures of that name. Raises what its module does."""
         scale, folder = self._scale, self._folder
         acts: dict[str, Callable[[], list[Figure]]] = {
             "limit": lambda: limit.measure(scale.events, runs=scale.runs),
@@ -64,7 +70,9 @@ class Bench:
             "growth": lambda: growth.measure(folder, scale.growth, runs=scale.runs),
             "naive": lambda: naive.measure(folder, events=scale.naive_events, runs=scale.runs, lines=self._lines),
             "exceptions": lambda: exceptions.measure(scale.exceptions, runs=scale.runs),
+            "entitlements": lambda: entitlements.measure(scale.entitled, checks=scale.checks, runs=scale.runs),
             "billing": lambda: billing.measure(folder, subscriptions=scale.subscriptions, runs=scale.runs),
+            "prices": lambda: prices.measure(scale.aggregates, runs=scale.runs),
         }
         figures = acts[name]()
         if name == "limit":
@@ -86,7 +94,7 @@ def main() -> int:
     try:
         broken = _measure_all(Bench(scale, folder), given.only or NAMES)
     except (
-        NotAllGrouped, NotConfirmed, NotFinished, NotStarted, ServersMissing, machine.SettingsUnfit,
+        NotAllGrouped, NotConfirmed, NotFinished, NotStarted, ServersMissing, WrongAnswer, machine.SettingsUnfit,
     ) as failure:  # fmt: skip
         print(f"ERROR: {failure}", file=sys.stderr)
         return EXIT_NOT_MEASURED

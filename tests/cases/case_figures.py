@@ -15,6 +15,29 @@ class NotAdopted(Exception):
     """The record needs a rule that is not ours; says which."""
 
 
+def stated(record: Figures) -> Figures:
+    """The record without what it sets to null, which means that it does not say; an open tier keeps its bound."""
+    return {**record, **{part: _without_nulls(record[part]) for part in ("params", "input")}}
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nulls(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    kept = {name: each for name, each in value.items() if each is not None}
+    return {name: each if name in {"tiers", "price"} else _without_nulls(each) for name, each in kept.items()}
+
+
+def of_stated(calculations: Calculations) -> Calculations:
+    """The calculations, each of a record without its nulls."""
+    return {model: _of_stated(calculation) for model, calculation in calculations.items()}
+
+
+def _of_stated(calculation: Callable[[Figures], Figures]) -> Callable[[Figures], Figures]:
+    return lambda record: calculation(stated(record))
+
+
 _SCALE_OF = {"precise_amount": "precise_scale", "groups": "value_scale"}
 
 

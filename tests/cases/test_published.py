@@ -11,7 +11,9 @@ import line_cases
 import period_cases
 import price_cases
 import pytest
+import recurrence_cases
 import rounding_cases
+import tax_cases
 from case_figures import Calculations, NotAdopted, differences
 
 _FILE = Path(os.environ.get("TALLYLINE_CASES") or Path(__file__).with_name("published.jsonl"))
@@ -21,7 +23,9 @@ CALCULATIONS: Calculations = {
     **line_cases.CALCULATIONS,
     **aggregate_cases.CALCULATIONS,
     **period_cases.CALCULATIONS,
+    **recurrence_cases.CALCULATIONS,
     **rounding_cases.CALCULATIONS,
+    **tax_cases.CALCULATIONS,
     **discount_cases.CALCULATIONS,
     **document_cases.CALCULATIONS,
 }

@@ -61,10 +61,11 @@ def test_every_code_says_what_it_means_and_what_to_do():
 def test_no_code_is_listed_twice():
     from domain.code_table import OF_MONEY, OF_USAGE, TECHNICAL
     from domain.code_table_documents import OF_DOCUMENTS
+    from domain.code_table_files import OF_FILES
     from domain.code_table_master import OF_MASTER
     from domain.code_table_people import OF_AUTHORITY
 
-    tables = (TECHNICAL, OF_USAGE, OF_MONEY, OF_DOCUMENTS, OF_AUTHORITY, OF_MASTER)
+    tables = (TECHNICAL, OF_USAGE, OF_MONEY, OF_DOCUMENTS, OF_FILES, OF_AUTHORITY, OF_MASTER)
     lines = [line for table in tables for line in table.strip().splitlines()]
 
     assert len(lines) == 3 * len(CODES)

@@ -14,6 +14,7 @@ from domain.enrichment import (
     ExclusionRuleInvalid,
     Match,
     Usage,
+    fate,
     parse_exclusion_rule,
     usages,
 )
@@ -228,3 +229,42 @@ def test_a_rule_without_conditions_would_exclude_everything_and_is_refused():
         parse_exclusion_rule({"name": "n", "meter": "m", "reason": "r", "conditions": []})
 
     assert refused.value.field == "conditions"
+
+
+EUROPE = parse_metric(
+    {"name": "europe", "meter": "flight", "aggregation": "count", "unit": "flight", "filter": {"region": ["europe"]}}
+)
+ASIA = parse_metric(
+    {"name": "asia", "meter": "flight", "aggregation": "count", "unit": "flight", "filter": {"region": ["asia"]}}
+)
+
+
+@pytest.mark.parametrize(
+    ("region", "metrics", "taken"),
+    [
+        ("europe", [EUROPE, ASIA], ["europe"]),
+        ("europe", [EUROPE, ASIA, DEPARTURES], ["europe", "departures"]),
+        ("africa", [EUROPE, DEPARTURES], ["departures"]),
+    ],
+)
+def test_an_event_is_usage_of_the_metrics_that_take_it(region, metrics, taken):
+    found = usages(event({"region": region}), metrics=metrics, rules=[], match=MATCH)
+
+    assert [usage.metric for usage in found] == taken
+
+
+def test_an_event_that_no_metric_takes_is_one_usage_excluded_by_name():
+    (africa,) = usages(event({"region": "africa"}), metrics=[EUROPE, ASIA], rules=[CANCELLED], match=MATCH)
+    (cancelled,) = usages(event({"dep_time": None}), metrics=[EUROPE, ASIA], rules=[CANCELLED], match=MATCH)
+
+    assert (africa.metric, africa.fate.rule) == (None, "cancelled")
+    assert cancelled.fate == Excluded("cancelled", "a cancelled flight did not depart")
+    (open_flight,) = usages(event({"dep_time": 1}), metrics=[EUROPE], rules=[CANCELLED], match=MATCH)
+    assert (open_flight.metric, open_flight.fate.rule) == (None, "filter")
+
+
+def test_usage_whose_amended_data_its_metric_does_not_take_is_excluded():
+    found = fate(event({"region": "africa"}), EUROPE, rules=[], match=MATCH)
+
+    assert isinstance(found, Excluded)
+    assert found.rule == "filter"

@@ -110,3 +110,13 @@ def test_of_a_flat_price_it_is_the_price_of_the_missing_units(missing, events, p
 
     exact = price.unit_amount * missing
     assert abs(loss.money["USD"] - exact) <= Decimal("0.005")
+
+
+def test_a_window_whose_price_asks_for_more_than_a_quantity_adds_nothing():
+    by_event = parse_price({"model": "percentage", "rate_percent": "2", "fixed_amount": "1"})
+
+    loss = estimated_loss(50, Reported(950, {CALLS: 950}), [window(price=by_event), window()])
+    unknown = estimated_loss(50, Reported(950, {CALLS: 950}), [window(price=by_event)])
+
+    assert loss.money == {"USD": Decimal("37.50")}  # half of the missing events are of the window without an estimate
+    assert unknown.money == {}

@@ -7,13 +7,15 @@ from domain_strategies import numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.metrics import Increment, Kept, MetricInvalid, Observation, parse_metric
+from domain.metrics import Increment, Kept, MetricInvalid, Observation, Span, metric_json, parse_metric
 from domain.metrics.aggregation import AggregateNegative, QuantityInvalid
 from domain.metrics.metric import QuantityMissing
+from domain.periods import Window
 
 pytestmark = pytest.mark.fast
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+JANUARY = Span.whole(Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
 DEPARTURES = {"name": "departures", "meter": "flight", "aggregation": "count", "unit": "flight"}
 DISTANCE = {
     "name": "distance",
@@ -37,7 +39,7 @@ AIRCRAFT = {
 def test_what_is_printed_is_read_as_the_same_metric(fields):
     metric = parse_metric(fields)
 
-    assert parse_metric(metric.to_json()) == metric
+    assert parse_metric(metric_json(metric)) == metric
 
 
 def test_a_count_adds_one_for_any_event():
@@ -67,7 +69,7 @@ def test_a_producer_that_begins_to_quote_its_numbers_has_no_more_of_them():
     values = [metric.contribution({"tail": tail}, happened_at=NOON) for tail in ("1", 1, Decimal("1.0"), "N1")]
 
     assert values == [Observation("1"), Observation("1"), Observation("1"), Observation("N1")]
-    assert metric.aggregation.quantity(Kept.of((value, 1) for value in values)) == 2
+    assert metric.measured([Kept.of((value, 1) for value in values)], JANUARY).quantity == 2
 
 
 @pytest.mark.parametrize(
@@ -97,7 +99,7 @@ def test_a_sum_taken_back_is_gone_in_any_order(values, random):
     random.shuffle(signed)
 
     left = sum(Fraction(number) for number, is_taken_back in values if not is_taken_back)
-    assert Fraction(metric.aggregation.quantity(Kept.of(signed))) == left
+    assert Fraction(metric.measured([Kept.of(signed)], JANUARY).quantity) == left
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcde"), st.booleans()), max_size=20), st.randoms())
@@ -109,7 +111,7 @@ def test_a_value_taken_back_as_often_as_it_was_seen_does_not_count(values, rando
         signed += [(contribution, 1), (contribution, -1)] if is_taken_back else [(contribution, 1)]
     random.shuffle(signed)
 
-    assert metric.aggregation.quantity(Kept.of(signed)) == len(
+    assert metric.measured([Kept.of(signed)], JANUARY).quantity == len(
         {tail for tail, is_taken_back in values if not is_taken_back}
     )
 
@@ -118,7 +120,7 @@ def test_a_value_taken_back_more_often_than_it_was_seen_is_refused():
     kept = Kept.of([(Observation("x"), 1), (Observation("x"), -1), (Observation("x"), -1)])
 
     with pytest.raises(AggregateNegative) as refused:
-        parse_metric(AIRCRAFT).aggregation.quantity(kept)
+        parse_metric(AIRCRAFT).measured([kept], JANUARY)
 
     assert refused.value.facts == {"value": "x", "times": -1}
 
@@ -144,6 +146,25 @@ def test_what_one_batch_takes_back_another_has_given():
         ({"requires": [""]}, "requires"),
         ({"dimensions": [1]}, "dimensions"),
         ({"filter": {}}, "filter"),
+        ({"filter": "europe"}, "filter"),
+        ({"filter": {"": ["europe"]}}, "filter"),
+        ({"filter": {"region": []}}, "filter.region"),
+        ({"filter": {"region": ["europe", None]}}, "filter.region"),
+        ({"convert": {"divisor": "0"}}, "convert.divisor"),
+        ({"recurring": "yes"}, "recurring"),
+        ({"aggregation": "average", "recurring": True}, "recurring"),
+        ({"bucket": "week"}, "bucket"),
+        ({"aggregation": "weighted_sum", "bucket": "hour"}, "bucket"),
+        ({"bucket": "day", "recurring": True}, "recurring"),
+        ({"negative": "none"}, "negative"),
+        ({"aggregation": "percentile"}, "percent"),
+        ({"aggregation": "percentile", "percent": "0"}, "percent"),
+        ({"aggregation": "percentile", "percent": "100.1"}, "percent"),
+        ({"percent": "95"}, "percent"),
+        ({"aggregation": "register", "roll_over_at": "-1"}, "roll_over_at"),
+        ({"aggregation": "charged"}, "amount"),
+        ({"aggregation": "peaks"}, "by"),
+        ({"operation": "op"}, "operation"),
     ],
 )
 def test_a_bad_definition_is_refused_with_the_field(change, field):

@@ -8,6 +8,7 @@ from domain.audit import Head
 from domain.closing import Facts, blockers
 from domain.degradation import Outage
 from domain.documents import Document, Line
+from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
@@ -18,6 +19,7 @@ from domain.notices import (
     document_posted,
     run_blocked,
     run_stage_entered,
+    threshold_reached,
     usage_refused,
 )
 from domain.periods import Days
@@ -58,6 +60,19 @@ NOTICES = [
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
     audit_head(Head(7, bytes(32))),
+    threshold_reached(
+        Alert(
+            subscription="s-1",
+            account="acme",
+            feature="api-calls",
+            metric="calls",
+            unit="call",
+            period=Days(date(2026, 6, 1), date(2026, 7, 1)),
+            enforcement="hard",
+            threshold=80,
+            allowance=Allowance(Decimal("100.0"), Decimal("80.50"), Decimal("19.50")),
+        )
+    ),
     dependency_away(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC))),
     dependency_back(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC)), until=datetime(2026, 7, 1, tzinfo=UTC)),
 ]
@@ -94,3 +109,12 @@ def test_a_refusal_tells_the_producer_what_to_do():
         "event_id": "e-1",
     }
     assert usage_refused(REFUSED, source=None, event_id=None).subject == "unknown"
+
+
+def test_an_alert_tells_the_figures_as_they_were():
+    (alert,) = (notice for notice in NOTICES if notice.type == "tallyline.entitlement.threshold_reached")
+
+    assert alert.subject == "s-1/api-calls"
+    assert {name: alert.particulars[name] for name in ("threshold", "limit", "used", "remaining")} == {
+        "threshold": 80, "limit": "100", "used": "80.5", "remaining": "19.5",
+    }  # fmt: skip

@@ -1,7 +1,7 @@
 from decimal import Decimal
 
 import pytest
-from domain_strategies import currencies, prices, quantities
+from domain_strategies import all_prices, currencies, usages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,13 +21,13 @@ def test_an_amount_stays_unrounded_until_its_line():
     assert rated_line(rated, billed=Money.zero(EUR)).net == Money.of("0.01", EUR)
 
 
-@given(prices(), st.lists(quantities(), min_size=1, max_size=6), currencies())
+@given(all_prices(), st.lists(usages(), min_size=1, max_size=6), currencies())
 def test_however_often_it_is_corrected_the_lines_sum_to_the_rounded_total(price, history, currency):
     billed = Money.zero(currency)
     lines = []
 
-    for quantity in history:
-        line = rated_line(rate(quantity, price, currency=currency), billed=billed)
+    for usage in history:
+        line = rated_line(rate(usage, price, currency=currency), billed=billed)
         lines.append(line.net)
         billed = total(lines, currency)
 
@@ -35,19 +35,19 @@ def test_however_often_it_is_corrected_the_lines_sum_to_the_rounded_total(price,
     assert all(line.is_rounded for line in lines)
 
 
-@given(prices(), quantities(), currencies())
-def test_rating_again_changes_nothing(price, quantity, currency):
-    rated = rate(quantity, price, currency=currency)
+@given(all_prices(), usages(), currencies())
+def test_rating_again_changes_nothing(price, usage, currency):
+    rated = rate(usage, price, currency=currency)
     first = rated_line(rated, billed=Money.zero(currency))
 
     assert rated_line(rated, billed=first.net).net.is_zero
 
 
-@given(prices(), quantities(), quantities(), currencies())
-def test_the_steps_of_a_line_sum_to_its_net(price, quantity, before, currency):
+@given(all_prices(), usages(), usages(), currencies())
+def test_the_steps_of_a_line_sum_to_its_net(price, usage, before, currency):
     billed = rate(before, price, currency=currency).amount.rounded()
 
-    line = rated_line(rate(quantity, price, currency=currency), billed=billed)
+    line = rated_line(rate(usage, price, currency=currency), billed=billed)
 
     assert total((Money(step.amount, currency) for step in line.steps), currency) == line.net
 

@@ -7,6 +7,7 @@ from domain.audit import Head
 from domain.closing import Facts, blockers
 from domain.degradation import Outage
 from domain.documents import Document, Line
+from domain.entitlements import Alert, Allowance
 from domain.money import Money
 from domain.notices import (
     audit_head,
@@ -16,6 +17,7 @@ from domain.notices import (
     document_posted,
     run_blocked,
     run_stage_entered,
+    threshold_reached,
     usage_refused,
 )
 from domain.periods import Days
@@ -45,4 +47,17 @@ NOTICES = [
     dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
     audit_head(Head(7, bytes(32))),
+    threshold_reached(
+        Alert(
+            subscription="s",
+            account="acme",
+            feature="api-calls",
+            metric="calls",
+            unit="call",
+            period=Days(date(2026, 6, 1), date(2026, 7, 1)),
+            enforcement="hard",
+            threshold=80,
+            allowance=Allowance(Decimal(100), Decimal("80.5"), Decimal("19.5")),
+        )
+    ),
 ]

@@ -190,6 +190,29 @@ def test_a_price_that_refuses_the_quantity_makes_no_estimate(month):
     assert worths(month.bound, "distance") == [("x1", None, None)]
 
 
+def test_a_price_that_asks_for_more_than_a_quantity_makes_no_estimate(month):
+    month.bound.run(
+        """update prices set terms = '{"model": "bucketed", "price": {"model": "per_unit", "unit_amount": "1"}}'"""
+    )
+    month.use(("x1", "ZZ", None, 1000))
+
+    assert {(money, basis) for _, money, basis in worths(month.bound)} == {(None, None)}
+
+
+def test_usage_in_exception_is_worth_what_its_cell_of_a_matrix_says(month):
+    missing(month)
+    month.bound.run("update metrics set dimensions = '{is_cancelled}' where name = 'distance'")
+    month.bound.run(
+        """update prices set terms = '{"model": "matrix", "dimensions": ["is_cancelled"],
+        "cells": [{"values": [null], "unit_amount": "2"}]}'
+        where metric_id = (select id from metrics where name = 'distance')"""
+    )
+    month.use(("x1", "UA", None, 300))
+    month.bound.run("update metrics set dimensions = '{}' where name = 'distance'")
+
+    assert worths(month.bound, "distance") == [("x1", 600, "price_in_force")]
+
+
 def test_a_document_that_died_is_worth_its_gross_from_the_first_moment(month):
     posting_id = issue(month.bound)
     work_id = month.bound.one("select id from work where step = 'post'")

@@ -66,6 +66,20 @@ def test_unbilled_money_is_what_a_bill_would_come_to_now(register):
         ]
 
 
+@pytest.mark.parametrize(
+    "terms",
+    [
+        '{"model": "dynamic", "multiplier": "1"}',
+        '{"model": "matrix", "dimensions": ["tail"], "default": {"unit_amount": "1"}}',
+    ],
+)
+def test_a_price_that_asks_for_more_than_a_quantity_is_left_out_of_unbilled_money(register, terms):
+    register.run("update prices set terms = cast(:terms as jsonb)", terms=terms)
+
+    with snapshot() as conn:
+        assert [each.amount for each in store.unbilled(conn)] in ([], [0])
+
+
 def test_with_the_database_away_a_figure_is_left_out_and_with_any_other_error_it_is_not(register, monkeypatch):
     refused = OperationalError("select", {}, psycopg.OperationalError("refused"))
     too_slow = OperationalError("select", {}, psycopg.errors.QueryCanceled("statement timeout"))

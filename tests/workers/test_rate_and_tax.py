@@ -10,6 +10,7 @@ import workers.tax  # noqa: F401 -- registers its step
 from queues import work
 from queues.work import NewWork
 from workers.store.database import engine
+from workers.store.measures import dimensions_of
 from workers.tax_engines.protocol import TaxEngineAway
 from workers.tax_engines.table import TableEngine
 
@@ -143,6 +144,53 @@ def test_a_flat_fee_that_is_due_without_usage_is_a_line(register, receive, drain
     invoice = bill()
 
     assert lines(register, invoice) == {"distance": (0, Decimal("5.00"))}
+
+
+def test_a_price_that_asks_for_more_than_a_quantity_bills_nothing_without_usage(register, receive, drain, bill):
+    register.run("""update prices set terms = '{"model": "percentage", "rate_percent": "2", "fixed_amount": "1"}'""")
+    receive(batch(event("1", subject="nobody")))
+    drain()
+    register.run("""insert into billing_periods (cycle_id, starts_on, ends_on, starts_at, ends_at)
+        select id, '2026-03-01', '2026-04-01', '2026-03-01T05:00Z', '2026-04-01T04:00Z' from billing_cycles
+        on conflict do nothing""")
+
+    assert lines(register, bill()) == {}
+
+
+@pytest.fixture
+def by_tail(register: Bound):
+    """Distance is kept apart by the tail number and has a price for N1 alone."""
+    register.run("update metrics set dimensions = '{tail}' where name = 'distance'")
+    register.run("""update prices set terms = '{"model": "matrix", "dimensions": ["tail"],
+        "cells": [{"values": ["N1"], "unit_amount": "0.50"}]}'
+        where metric_id = (select id from metrics where name = 'distance')""")
+    yield
+    register.run("update metrics set dimensions = '{}' where name = 'distance'")
+
+
+@pytest.mark.usefixtures("by_tail")
+def test_a_cell_of_a_matrix_prices_the_usage_of_its_values(register, receive, drain, bill):
+    receive(batch(event("1", data={"distance": 600, "tail": "N1"})))
+    drain()
+
+    assert lines(register, bill())["distance"] == (600, Decimal("300.00"))
+
+
+@pytest.mark.usefixtures("by_tail")
+def test_usage_in_no_cell_of_a_matrix_is_refused_and_its_draft_waits(register, receive, drain, bill):
+    receive(batch(event("1", data={"distance": 600, "tail": "N2"})))
+    drain()
+
+    invoice = bill()
+
+    assert register.rows("select code, state from exceptions") == [("usage_not_priced", "open")]
+    assert register.rows("select state, pending from invoices where id = :id", id=invoice) == [("draft", 1)]
+
+
+def test_values_too_long_to_be_kept_stand_for_no_dimensions():
+    assert dimensions_of('{"tail": "N1", "engines": 2.5}') == {"tail": "N1", "engines": Decimal("2.5")}
+    assert dimensions_of("") is None
+    assert dimensions_of("sha256-00ff") is None
 
 
 def test_a_tax_engine_that_is_away_costs_no_attempt(register, receive, drain, bill, monkeypatch):

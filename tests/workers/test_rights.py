@@ -15,6 +15,7 @@ KINDS = [each for each in vars(master_kinds).values() if isinstance(each, Kind)]
 #: What may change beside the free columns of a kind: a version or mapping ends, and others answer for it.
 ALSO_FREE = {
     ("contract_versions", "ends_at"), ("contract_versions", "superseded_at"), ("contract_versions", "owner"),
+    ("entitlements", "ends_at"), ("entitlements", "superseded_at"),
     ("mappings", "ends_at"), ("mappings", "superseded_at"), ("mappings", "owner"),
     ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
     ("tax_registrations", "superseded_at"),
@@ -27,6 +28,8 @@ TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities", "account_identities", "tax_registrations"}
+    | {"price_book_versions", "price_book_plans", "price_book_charges"}
+    | {"credit_grants", "credit_entries"}
 )
 
 

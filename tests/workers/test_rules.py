@@ -9,7 +9,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from domain.canonical import KEY_TEXT_BYTES_MAX, Json, canonical_json, jsonb_text, key_text, plain_text
 from domain.enrichment import parse_exclusion_rule
-from workers.store.attributions import KEY_TEXT
+from workers.store.observed import KEY_TEXT
 from workers.store.rules import OPERATORS, _tests
 
 VALUES: tuple[Json, ...] = (

@@ -8,11 +8,16 @@ from workers.cli import (
     close,
     demo,
     doctor,
+    entitlements,
     exceptions,
+    explain,
     master,
+    meters,
     on_call,
     people,
     policies,
+    prepaid,
+    prices,
     repair,
     replay,
     retention,
@@ -20,6 +25,7 @@ from workers.cli import (
     sources,
     status,
     trace,
+    usage,
     work,
 )
 from workers.cli.console import EXIT_CODES
@@ -41,8 +47,11 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(send.send)
+app.add_typer(usage.app, name="usage")
+app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
+app.command()(explain.explain)
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
@@ -50,6 +59,9 @@ app.add_typer(replay.app, name="replay")
 app.command()(close.close)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
+app.add_typer(prices.app, name="prices")
+app.add_typer(entitlements.app, name="entitlements")
+app.add_typer(prepaid.app, name="credits")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)

@@ -22,6 +22,7 @@ from queues.rabbit_api import RabbitApiFailed
 from workers.embedded.binaries import PostgresNotFound
 from workers.embedded.postgres import DataOfAnotherVersion, HomeInUse
 from workers.embedded.supervised import NotStarted
+from workers.files.lines import FileUnreadable
 from workers.store.figures import PreviewTooLarge
 from workers.store.master_file import MasterInvalid
 
@@ -164,8 +165,8 @@ def failure_of(error: Exception) -> Failure | None:
         return error
     if isinstance(error, Rejection):
         return Failure(error.sentence, fix=CODES[error.code].fix if error.code in CODES else "", code=FOUND)
-    if isinstance(error, MasterInvalid):
-        return Failure(str(error), fix="nothing was loaded; correct the file and load it again")
+    if isinstance(error, MasterInvalid | FileUnreadable):
+        return _of_file(error)
     if isinstance(error, DBAPIError):
         return _of_database(error)
     for kinds, sentence, fix, code in _EXPECTED:
@@ -200,6 +201,12 @@ _EXPECTED: Sequence[tuple[type[Exception] | tuple[type[Exception], ...], str, st
 )
 
 
+def _of_file(error: MasterInvalid | FileUnreadable) -> Failure:
+    if isinstance(error, FileUnreadable):
+        return Failure(error.sentence, fix=error.fix)
+    return Failure(str(error), fix="nothing was loaded; correct the file and load it again")
+
+
 def _of_database(error: DBAPIError) -> Failure | None:
     sqlstate = getattr(error.orig, "sqlstate", None) or ""
     if isinstance(error, ProgrammingError) and sqlstate in {"42P01", "42704", "3F000"}:
@@ -220,11 +227,14 @@ def first_line(error: object) -> str:
 
 
 @contextmanager
-def progress(description: str, *, total: int | None, is_shown: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar on standard error; yields what advances it."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+def progress(
+    description: str, *, total: int | None, is_shown: bool, is_bytes: bool = False
+) -> Iterator[Callable[[int], Any]]:
+    """A progress bar on standard error; yields what advances it, by counts or by bytes."""
+    from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    amount = DownloadColumn() if is_bytes else MofNCompleteColumn()
+    columns = (TextColumn("{task.description}"), BarColumn(), amount, TimeElapsedColumn())
     with Progress(*columns, console=err(), disable=not is_shown) as bar:
         task = bar.add_task(description, total=total)
         yield lambda amount: bar.advance(task, amount)

@@ -23,7 +23,7 @@ from workers.cli.demo_watch import Watch
 from workers.cli.exceptions import groups_table
 from workers.cli.flights import DEMO, FLIGHTS
 from workers.cli.master import to_load
-from workers.cli.send import EVENTS_PER_BODY, LOCAL_USER, by_receipts, found_in, receipts_so_far
+from workers.cli.producing import EVENTS_PER_BODY, LOCAL_USER, by_receipts, found_in, receipts_so_far
 from workers.embedded import run
 from workers.store import acting as names
 from workers.store import exception_groups, identity, people
@@ -78,7 +78,7 @@ def _send(watch: Watch) -> None:
     watch.say(f"sending {FLIGHTS.name}")
     with watch.live() as live:
         parts = bodies(texts(FLIGHTS), size=EVENTS_PER_BODY)
-        by_receipts(parts, 0, user=LOCAL_USER, is_shown=False)
+        by_receipts(parts, lambda _events: None, user=LOCAL_USER)
         run.settle(within_s=PART_S_MAX, look=lambda _owed: watch.refresh(live))
 
 

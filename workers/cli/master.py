@@ -1,8 +1,10 @@
-"""`tallyline master load`: legal entities, contracts, prices, meters and mappings from one file."""
+"""`tallyline master`: legal entities, contracts, prices, meters and mappings from one file."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
@@ -11,7 +13,11 @@ from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
 from workers.cli.working import work_here
+from workers.deeds.previewing import preview_file
 from workers.store import master, master_file
+from workers.store.master_touches import DAYS
+
+_PRICED: Final = {True: "yes", False: "no", None: ""}
 
 app = typer.Typer(help="Load legal entities, contracts, prices, meters and mappings.", no_args_is_help=True)
 
@@ -54,13 +60,46 @@ def load(
     if as_json:
         console.print_json(carried.facts)
         return
-    parts = [carried.facts[name] for name in ("new", "changed", "same")]
-    rows = [
-        [name, *(part.get(name, 0) for part in parts)] for name in sorted({name for part in parts for name in part})
-    ]
-    console.out().print(console.table(f"Master data of {file}", ["table", "new#", "changed#", "there already#"], rows))
+    _print_tally(f"Master data of {file}", [carried.facts[name] for name in ("new", "changed", "same")])
     if carried.facts["woken"]:
         console.out().print(f"usage under {carried.facts['woken']} keys was decided again")
+
+
+@app.command("preview")
+@console.command
+def preview(
+    file: Annotated[Path, typer.Argument(help="Master data as YAML or JSON, as for `load`.")],
+    as_: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what loading a file would add and change, and whose usage its metrics and meters touch; nothing is loaded.
+
+    A new metric, or a new version of a meter, concerns whoever has used the meter in the last 31 days: each such
+    subscription is named with its usages, and whether its contract has a price for the metric. Where it has none,
+    usage would be counted and its period could not be billed.
+    Example: tallyline master preview infra/demo/master.yaml
+    """
+    with reach.database():
+        tally, touches = preview_file(file, person=acting(as_).person)
+    if as_json:
+        facts = {"new": tally.new, "changed": tally.changed, "same": tally.same}
+        console.print_json({**facts, "touches": [asdict(each) for each in touches]})
+        return
+    _print_tally(f"{file} would load", [tally.new, tally.changed, tally.same])
+    if touches:
+        rows = [
+            [each.change, each.account, each.subscription, each.usages, _PRICED[each.is_priced]] for each in touches
+        ]
+        heads = ["what is new", "account", "subscription", "usages#", "has a price"]
+        console.out().print(console.table(f"Who has used the meter in the last {DAYS} days", heads, rows))
+    else:
+        console.out().print("nobody has used a meter of what is new lately")
+
+
+def _print_tally(title: str, parts: Sequence[Mapping[str, int]]) -> None:
+    names = sorted({name for part in parts for name in part})
+    rows = [[name, *(part.get(name, 0) for part in parts)] for name in names]
+    console.out().print(console.table(title, ["table", "new#", "changed#", "there already#"], rows))
 
 
 def to_load(file: Path, reason: str | None = None) -> Wish:

@@ -28,6 +28,11 @@ def home() -> Path:
     return settings().home
 
 
+def is_there() -> bool:
+    """Whether a database is named, or the home folder has one."""
+    return settings().database_url is not None or is_fleet() or (home() / "pg").is_dir()
+
+
 @contextmanager
 def database() -> Iterator[None]:
     """Make `store.database.engine()` reach a database; the embedded one runs while the block does.

@@ -2,17 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from domain.approvals import ApprovalClosed
 from workers.deeds.deed import Order, Plan
 from workers.deeds.registry import deed_named
 from workers.store import acting as names
-from workers.store import approvals, audit
+from workers.store import approvals, audit, master, master_touches
 from workers.store.acting import Named
 from workers.store.approvals import Asked
 from workers.store.audit import Recorded
 from workers.store.database import engine
+from workers.store.master_rows import Tally
+from workers.store.master_touches import Touch
 
 #: Changes that are listed one by one.
 CHANGES_MAX: Final = 200
@@ -41,3 +44,15 @@ def preview(request_id: int) -> Preview:
         changes = audit.since(conn, 0 if last is None else last.no, rows=CHANGES_MAX)
         conn.rollback()
     return Preview(asked, plan, changes)
+
+
+def preview_file(file: Path, *, person: str) -> tuple[Tally, list[Touch]]:
+    """What publishing a file of master data would do now, and whose usage it would touch. Raises `MasterInvalid`."""
+    document, data = master.read(file)
+    with engine().connect() as conn:
+        used = master_touches.touched(conn, data)
+        names.name(conn, Named(person, f"preview of {file.name}"))
+        tally, _ = master.publish(conn, document, data, person=person)
+        touches = master_touches.priced(conn, used)
+        conn.rollback()
+    return tally, touches

@@ -4,19 +4,26 @@ Usage is priced at the price in force, on top of what its window holds: in a gra
 come last. The amount of a bundle, which is what would be priced together, is spread over its exceptions by quantity.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, Row, text
 
 from domain.errors import Rejection
+from domain.metrics import Metric, Span
+from domain.periods import Window
 from domain.prices import moved_by, parse_price
+from domain.rating import moved
+from workers.store import measures
 from workers.store.exception_keys import DOCUMENT_BASIS, DOCUMENT_WORTH
+from workers.store.measures import Asked, Held
 
 #: Exceptions that are priced in one transaction, and causes that they are of: all of a cause is read for each portion.
 ROWS_MAX = 20_000
 CAUSES_MAX = 50
+#: Every lot of a period.
+LOT_MAX: Final = 2**31 - 1
 #: Portions of one look.
 PORTIONS_MAX = 50
 
@@ -37,8 +44,8 @@ _IN_FORCE = "superseded_at = '9999-12-31 00:00:00+00'"
 _USAGE = f"""
 with held as (
   select x.id, x.priced_revision, x.money_at_risk, x.currency, x.basis, x.quantity, x.value, x.metric_id, m.aggregation,
-    s.id as subscription_id, b.id as billing_period_id, v.id as contract_version_id, coalesce(x.dimensions, '')
-      as dimensions, p.id as price_id, case when p.id is null then
+    m.is_plain, x.happened_at, s.id as subscription_id, b.id as billing_period_id, v.id as contract_version_id,
+    coalesce(x.dimensions, '') as dimensions, p.id as price_id, case when p.id is null then
         concat_ws('/', 'usual', x.metric_id, x.source_id, date_trunc('month', x.happened_at), x.subject)
       else concat_ws('/', 'window', s.id, b.id, x.metric_id, v.id, coalesce(x.dimensions, '')) end as bundle
   from exceptions x
@@ -54,7 +61,9 @@ with held as (
   left join prices p on p.contract_version_id = v.id and p.metric_id = x.metric_id
   where x.state = 'open' and x.step = 'enrich' and not x.is_priced_at_opening),
 counted as (
-  select h.*, case when h.aggregation <> 'unique_count' then h.quantity
+  select h.*, case
+    when not h.is_plain then case when h.aggregation in ('count', 'sum') or h.value is not null then h.quantity end
+    when h.aggregation <> 'unique_count' then h.quantity
     when row_number() over (partition by h.bundle, coalesce(h.value, h.id::text) order by h.id) > 1 then 0
     when h.price_id is not null and exists (
       select from aggregates a join aggregate_values u on u.aggregate_id = a.id
@@ -68,7 +77,9 @@ _BUNDLES = text(f"""{_USAGE},
 bundles as (
   select bundle, sum(units) as units, min(price_id) as price_id, min(metric_id) as metric_id, min(aggregation)
     as aggregation, min(subscription_id) as subscription_id, min(billing_period_id) as billing_period_id,
-    min(contract_version_id) as contract_version_id, min(dimensions) as dimensions
+    min(contract_version_id) as contract_version_id, min(dimensions) as dimensions, bool_and(is_plain) as is_plain,
+    date_trunc('month', min(happened_at)) as month,
+    date_trunc('month', min(happened_at)) + interval '1 month' as month_end
   from counted where units is not null group by bundle),
 usual as (
   select distinct on (metric_id) metric_id, terms, currency from (
@@ -78,8 +89,11 @@ usual as (
     where p.metric_id in (select metric_id from bundles where price_id is null) group by 1, 2, 3) t
   order by metric_id, contracts desc, newest desc)
 select b.bundle, b.units, coalesce(p.terms, u.terms) as terms, coalesce(c.currency, u.currency) as currency,
-  case when p.id is null then 'usual_price' else 'price_in_force' end as basis, coalesce(case b.aggregation
-    when 'unique_count' then (select count(*) from (
+  case when p.id is null then 'usual_price' else 'price_in_force' end as basis, b.metric_id, b.subscription_id,
+  b.billing_period_id, b.contract_version_id, b.dimensions, b.month, b.month_end,
+  p.id is not null and b.billing_period_id is not null as is_window,
+  coalesce(case when not b.is_plain then null
+    when b.aggregation = 'unique_count' then (select count(*) from (
       select n.value from aggregates a join aggregate_values n on n.aggregate_id = a.id
       where a.subscription_id = b.subscription_id and a.billing_period_id = b.billing_period_id
         and a.metric_id = b.metric_id and a.contract_version_id = b.contract_version_id and a.dimensions = b.dimensions
@@ -87,10 +101,15 @@ select b.bundle, b.units, coalesce(p.terms, u.terms) as terms, coalesce(c.curren
     else (select sum(a.quantity) from aggregates a
       where a.subscription_id = b.subscription_id and a.billing_period_id = b.billing_period_id
         and a.metric_id = b.metric_id and a.contract_version_id = b.contract_version_id and a.dimensions = b.dimensions)
-    end, 0) as so_far
+    end, 0) as so_far, b.is_plain
 from bundles b left join prices p on p.id = b.price_id
 left join contract_versions v on v.id = p.contract_version_id left join contracts c on c.id = v.contract_id
 left join usual u on u.metric_id = b.metric_id
+""")
+#: What the usage of bundles that are measured would add to their windows.
+_MORE = text(f"""{_USAGE}
+select bundle, case when aggregation not in ('count', 'sum') then value end as value, sum(units) as number
+from counted where not is_plain and units is not null group by 1, 2
 """)
 #: Shares are differences of running totals, so that they sum to the amount exactly. Rows whose money only shifts come
 #: before those that were stale: while one of these is left, the bundle is looked at again.
@@ -148,7 +167,7 @@ def appraise(conn: Connection) -> int:
     bundles = conn.execute(_BUNDLES, values).all()
     spread = {
         "bundles": [row.bundle for row in bundles],
-        "amounts": [_amount(row.terms, row.so_far, row.units) for row in bundles],
+        "amounts": _amounts(conn, bundles, values),
         "units": [row.units for row in bundles],
         "currencies": [row.currency for row in bundles],
         "bases": [row.basis for row in bundles],
@@ -166,12 +185,57 @@ def settle(engine: Engine) -> None:
                 return
 
 
-def _amount(terms: Mapping[str, Any] | None, so_far: Decimal | int, units: Decimal) -> Decimal | None:
-    """By how much the units move the price of what is there; None without a price, or where it refuses the quantity."""
-    if terms is None:
+def _amounts(conn: Connection, bundles: Sequence[Row[Any]], values: Mapping[str, object]) -> list[Decimal | None]:
+    """By how much each bundle moves the price of what is there; None without a price, or where it refuses that."""
+    measured = [row for row in bundles if not row.is_plain and row.terms is not None]
+    more: dict[str, list[Row[Any]]] = {}
+    for row in conn.execute(_MORE, values) if measured else ():
+        more.setdefault(row.bundle, []).append(row)
+    moves = dict(zip([row.bundle for row in measured], _moves(conn, measured, more), strict=True))
+    return [moves[row.bundle] if row.bundle in moves else _amount(row.terms, row) for row in bundles]
+
+
+def _moves(
+    conn: Connection, bundles: Sequence[Row[Any]], more: Mapping[str, Sequence[Row[Any]]]
+) -> Iterator[Decimal | None]:
+    """As `_amount`, of what is not simply added: measured without the usage and with it, in a bucket of its own."""
+    by_id = measures.metrics(conn, [row.metric_id for row in bundles])
+    windows = [row for row in bundles if row.is_window]
+    held = measures.held_in_portions(conn, [_asked(row) for row in windows])
+    by_bundle = dict(zip([row.bundle for row in windows], held, strict=True))
+    for row in bundles:
+        nothing = Held(Span.whole(Window(row.month, row.month_end)))
+        yield _moved(row, by_bundle.get(row.bundle, nothing), by_id[row.metric_id], more[row.bundle])
+
+
+def _asked(row: Row[Any]) -> Asked:
+    return Asked(
+        row.subscription_id, row.billing_period_id, row.contract_version_id, row.metric_id, row.dimensions, LOT_MAX
+    )
+
+
+def _moved(row: Row[Any], held: Held | None, metric: Metric, more: Sequence[Row[Any]]) -> Decimal | None:
+    if held is None:
         return None
     try:
-        return moved_by(parse_price(terms), Decimal(units), held=Decimal(so_far))
+        before = held.measured(metric, row.dimensions)
+        for each in more:
+            held.add(None, each.value, each.number)
+        return moved(parse_price(row.terms), before, held.measured(metric, row.dimensions))
+    except Rejection:
+        return None
+
+
+def _amount(terms: Mapping[str, Any] | None, bundle: Row[Any]) -> Decimal | None:
+    """By how much the units move the price of what is there.
+
+    None without a price, or where it refuses the quantity or needs more of the usage than that.
+    """
+    if terms is None:
+        return None
+    held, dimensions = Decimal(bundle.so_far), measures.dimensions_of(bundle.dimensions) if bundle.is_window else None
+    try:
+        return moved_by(parse_price(terms), Decimal(bundle.units), held=held, dimensions=dimensions)
     except Rejection:
         return None
 

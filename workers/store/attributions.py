@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import Connection, text
 
-from domain.canonical import KEY_TEXT_BYTES_MAX
 from queues.exceptions import REOPEN
 from workers.store.events import POSITION_BITS
+from workers.store.observed import IS_INVALID, KEY_TEXT, QUANTITY, TAKES, VALUE
 from workers.store.rules import sql_of_rules
 from workers.store.totals import HASH
 
@@ -42,37 +42,35 @@ MAPPING_KEY = (
     """p.source_id || '/' || case when length(p.subject) <= 120 then p.subject else 'md5-' || md5(p.subject) end"""
 )
 
-#: As `domain.canonical.key_text`: what no index can hold would keep its whole batch from being aggregated, for ever.
-KEY_TEXT = (
-    f"case when octet_length({{0}}) <= {KEY_TEXT_BYTES_MAX} then {{0}} "
-    "else 'sha256-' || encode(sha256(convert_to({0}, 'UTF8')), 'hex') end"
-)
-
-_LACKS = """(m.property is not null and p.data ->> m.property is null)
-        or (cardinality(m.requires) > 0 and exists (select from unnest(m.requires) q where p.data ->> q is null))"""
+_LACKS = """(m.property is not null and p.data ->> m.property is null) or (cardinality(m.also_needed) > 0
+        and exists (select from unnest(m.also_needed) q where p.data ->> q is null))"""
 USAGE = f"""
 with picked as ({{picked}}),
 usage as materialized (
   select p.event_no, p.key16, p.source_id, p.meter_id, p.event_id, p.subject, p.happened_at, p.batch_no, p.exception_id,
     date_trunc('hour', p.happened_at) as hour, coalesce(m.id, 0) as metric_id,
-    case m.aggregation when 'sum' then (p.data ->> m.property)::numeric else 1 end as quantity,
-    case m.aggregation when 'unique_count' then {KEY_TEXT.format("p.data ->> m.property")} end as value,
+    {QUANTITY} as quantity, {VALUE} as value,
     case when cardinality(m.dimensions) = 0 or m.id is null then '' else
       (select {KEY_TEXT.format("w")} from
         (select jsonb_object_agg(d, p.data -> d)::text from unnest(m.dimensions) d) k (w)) end as dimensions,
     g.id as mapping_id, s.id as subscription_id, s.cycle_id, s.contract_id, v.id as contract_version_id,
     b.id as billing_period_id,
-    case when {_LACKS} then (select string_agg(q, ', ' order by q) from unnest(m.requires || m.property) q
-      where p.data ->> q is null) end as lacks,
-    s.id is not null and b.id is null as is_period_missing, r.rule_id, w.waits_kind, w.waits_key,
+    case when {_LACKS} then (select string_agg(distinct q, ', ') from unnest(m.also_needed || m.property) q
+      where p.data ->> q is null) end as lacks, k.grain_start,
+    s.id is not null and (b.id is null or (m.bucket is not null and k.grain_start is null)) as is_period_missing,
+    r.rule_id, w.waits_kind, w.waits_key,
     case when r.rule_id is not null then 'excluded'
-      when m.id is null then 'metric_not_found'
+      when m.id is null then case when exists (select from metrics f where f.meter_id = p.meter_id) then 'excluded'
+        else 'metric_not_found' end
+      when p.only_metric is not null and not ({TAKES}) then 'excluded'
       when {_LACKS} then 'quantity_missing'
+      when {IS_INVALID} then 'quantity_invalid'
       when s.id is null then 'subscription_not_found'
       when v.id is null then 'contract_not_in_force'
       else 'billable' end as outcome
   from picked p
-  left join metrics m on m.meter_id = p.meter_id and (p.only_metric is null or m.id = p.only_metric)
+  left join metrics m on m.meter_id = p.meter_id
+    and case when p.only_metric is null then {TAKES} else m.id = p.only_metric end
   left join mappings g on g.source_id = p.source_id and g.subject = p.subject
     and g.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= g.starts_at and p.happened_at < g.ends_at
@@ -81,6 +79,10 @@ usage as materialized (
     and p.happened_at >= v.starts_at and p.happened_at < v.ends_at
   left join billing_periods b on b.cycle_id = s.cycle_id and p.happened_at >= b.starts_at and p.happened_at < b.ends_at
   cross join lateral (select {{rules}} as rule_id) r
+  cross join lateral (select case when m.bucket is not null then (
+    select q.starts_at from buckets q where q.cycle_id = s.cycle_id and q.bucket = m.bucket
+      and q.starts_at <= p.happened_at and q.ends_at > p.happened_at
+    order by q.starts_at desc limit 1) end as grain_start) k
   cross join lateral (select
     case when m.id is null then 'metric' when s.id is null then 'mapping' when v.id is null then 'contract' end
       as waits_kind,
@@ -98,8 +100,8 @@ EXCEPTED = f"""
     quantity, value, dimensions, meter_id, subscription_id, contract_id,
     (select c.account_id from contracts c where c.id = contract_id),
     (select c.legal_entity_id from contracts c where c.id = contract_id),
-    case when outcome <> 'quantity_missing' then waits_kind end,
-    case when outcome <> 'quantity_missing' then waits_key end, {{sentence}},
+    case when outcome not like 'quantity_%' then waits_kind end,
+    case when outcome not like 'quantity_%' then waits_key end, {{sentence}},
     'receipt/' || (event_no >> {POSITION_BITS})
   from {{rows}} where outcome not in ('billable', 'excluded') order by 1, 2, 3, 4, 5
   on conflict (step, code, key16, hash, metric_id) do update set {REOPEN}, subscription_id = excluded.subscription_id,
@@ -107,6 +109,7 @@ EXCEPTED = f"""
     billing_period_id = excluded.billing_period_id
 """
 _SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what the metric counts: ' || lacks
+      when 'quantity_invalid' then 'the operation is neither add nor remove'
       when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
       when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
       else 'the meter has no metric and no rule excludes it' end"""
@@ -117,9 +120,9 @@ NEXT_GENERATION = """select coalesce(max(a.generation), 0) + 1 from attributions
 _FATES = f"""
 , billable as (
   insert into attributions (event_no, metric_id, subscription_id, contract_version_id, billing_period_id, source_id,
-    mapping_id, batch_no, hour, quantity, value, dimensions, generation)
+    mapping_id, batch_no, hour, quantity, value, dimensions, grain_start, generation)
   select event_no, metric_id, subscription_id, contract_version_id, billing_period_id, source_id, mapping_id, batch_no,
-    hour, quantity, value, dimensions, case when exception_id is null then 1 else ({NEXT_GENERATION}) end
+    hour, quantity, value, dimensions, grain_start, case when exception_id is null then 1 else ({NEXT_GENERATION}) end
   from usage where outcome = 'billable' and not is_period_missing order by event_no, metric_id, subscription_id),
 excluded as (
   insert into exclusions (event_no, metric_id, rule_id, source_id, batch_no, hour, quantity)

@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -97,6 +97,17 @@ def snapshot() -> Iterator[Connection]:
     """A read-only connection whose every statement sees the same moment."""
     with engine().connect().execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True) as conn:
         yield conn
+
+
+@contextmanager
+def planned_once(conn: Connection) -> Iterator[None]:
+    """Let a statement that finds a few rows by index keep its plan in the session: planning takes longer than it does.
+
+    Elsewhere each execution is planned for what it is given (`SESSION`): how much a batch holds decides how it is read.
+    """
+    conn.execute(text("set local plan_cache_mode = force_generic_plan"))
+    yield
+    conn.execute(text(f"set local plan_cache_mode = {SESSION['plan_cache_mode']}"))
 
 
 def is_away(error: Exception) -> bool:

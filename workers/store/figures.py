@@ -1,18 +1,21 @@
 """Figures of the whole line at one moment: what Prometheus scrapes and `tallyline status` shows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from domain.errors import Rejection
 from domain.exceptions import HOURS
 from domain.money import ZERO, Currency, Money
-from domain.prices import parse_price
+from domain.prices import Measured, parse_price
 from domain.rating import correction, rate
+from workers.store import measures
 from workers.store.exception_groups import CODE_TABLE, code_values
 from workers.store.fates import FATES
+from workers.store.measures import of_quantity
 
 #: Windows that a preview of unbilled money rates; beyond this it would cost the database more than it tells.
 PREVIEWED_MAX = 200_000
@@ -90,7 +93,8 @@ class EntityMoney:
     amount: Decimal
 
 
-_COUNTED = """case m.aggregation when 'unique_count' then (
+#: Null where the quantity is measured (`measures`).
+_COUNTED = """case when not m.is_plain then null when m.aggregation = 'unique_count' then (
     select count(*) from (select v.value from aggregate_values v where v.aggregate_id = any(k.{ids})
       group by v.value having sum(v.n) <> 0) d) else k.{quantity} end"""
 _UNBILLED = text(f"""
@@ -99,12 +103,15 @@ kept as (
   select g.subscription_id, g.billing_period_id, g.metric_id, g.contract_version_id, g.dimensions, max(g.lot) as lot,
     sum(g.quantity) as quantity, array_agg(g.id) as ids, bool_or(g.lot <= s.lot) as is_stuck,
     coalesce(sum(g.quantity) filter (where g.lot <= s.lot), 0) as stuck_quantity,
-    coalesce(array_agg(g.id) filter (where g.lot <= s.lot), '{{}}') as stuck_ids, bool_or(s.is_unrated) as is_unrated
+    coalesce(array_agg(g.id) filter (where g.lot <= s.lot), '{{}}') as stuck_ids, bool_or(s.is_unrated) as is_unrated,
+    max(s.lot) as stuck_lot
   from aggregates g left join stuck s on s.subscription_id = g.subscription_id
     and s.billing_period_id = g.billing_period_id group by 1, 2, 3, 4, 5),
 lined as (select subscription_id, billing_period_id, metric_id, contract_version_id, dimensions, max(lot) as lot
   from spans group by 1, 2, 3, 4, 5)
-select c.legal_entity_id, c.currency, p.terms, {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
+select c.legal_entity_id, c.currency, p.terms, k.subscription_id, k.billing_period_id, k.contract_version_id,
+  k.metric_id, k.dimensions, k.lot, k.stuck_lot, coalesce(k.is_stuck, false) as is_stuck, m.is_plain,
+  {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
   case when k.is_stuck then {_COUNTED.format(ids="stuck_ids", quantity="stuck_quantity")} end as stuck_quantity,
   coalesce(k.is_unrated, false) as is_unrated,
   (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
@@ -134,21 +141,47 @@ def preview(conn: Connection) -> Preview:
         raise PreviewTooLarge(f"more than {PREVIEWED_MAX} windows are unbilled")
     moving: dict[tuple[str, str], Decimal] = {}
     stuck: dict[tuple[str, str], Decimal] = {}
-    for row in found:
+    for row, (whole, held) in zip(found, _measured(conn, found), strict=True):
         key = row.legal_entity_id, row.currency
-        owed, halted = _net(row, row.quantity), _net(row, row.stuck_quantity)
+        owed, halted = _net(row, whole), _net(row, held)
         moving[key] = moving.get(key, ZERO) + owed - halted
         if row.is_unrated:  # else the draft's exception knows what was rated for it
             stuck[key] = stuck.get(key, ZERO) + halted
     return Preview(_money(moving), _money(stuck))
 
 
-def _net(row: Row[Any], quantity: Decimal | None) -> Decimal:
-    """What a quantity of the window would bill beyond what it has billed; nothing where there is none."""
-    if quantity is None:
+def _measured(conn: Connection, rows: Sequence[Row[Any]]) -> list[tuple[Measured | None, Measured | None]]:
+    """What each window measures over all lots, and over those that stand still if any does; None where nobody knows."""
+    kept = [row for row in rows if not row.is_plain]
+    stuck = [row for row in kept if row.is_stuck]
+    whole = iter(measures.estimated(conn, [_asked(row, row.lot) for row in kept]))
+    held = iter(measures.estimated(conn, [_asked(row, row.stuck_lot) for row in stuck]))
+    return [
+        (next(whole), next(held) if row.is_stuck else None)
+        if not row.is_plain
+        else (
+            of_quantity(row.quantity, row.dimensions),
+            of_quantity(row.stuck_quantity, row.dimensions) if row.is_stuck else None,
+        )
+        for row in rows
+    ]
+
+
+def _asked(row: Row[Any], lot: int) -> measures.Asked:
+    return measures.Asked(
+        row.subscription_id, row.billing_period_id, row.contract_version_id, row.metric_id, row.dimensions, lot
+    )
+
+
+def _net(row: Row[Any], measured: Measured | None) -> Decimal:
+    """What a window would bill beyond what it has billed; nothing without one, or if its price refuses it."""
+    if measured is None:
         return ZERO
     currency = Currency(row.currency)
-    rated = rate(quantity, parse_price(row.terms), currency=currency)
+    try:
+        rated = rate(measured, parse_price(row.terms), currency=currency)
+    except Rejection:
+        return ZERO
     return correction(rated.amount, billed=Money(row.billed, currency)).amount
 
 

@@ -7,13 +7,15 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.completeness import ESTIMATED_LOSS, GAP
 from domain.errors import Rejection
 from domain.losses import Loss, Reported, Window, estimated_loss
-from domain.money import Currency
-from domain.prices import Price, parse_price
+from domain.money import ZERO, Currency
+from domain.prices import Measured, Price, parse_price
+from workers.store import measures
+from workers.store.measures import of_quantity
 
 #: Gaps that are estimated in one look, the newest first; windows that are read for those of one source and period.
 GAPS_MAX = 20_000
@@ -43,11 +45,12 @@ with fed as (
   where source_id = :source and superseded_at > now() and starts_at < :ends_at and ends_at > :starts_at),
 held as (
   select g.metric_id, g.contract_version_id, g.subscription_id, g.billing_period_id, g.dimensions,
-    sum(g.quantity) as quantity, sum(g.events) as events, array_agg(g.id) as ids
+    sum(g.quantity) as quantity, sum(g.events) as events, array_agg(g.id) as ids, max(g.lot) as lot
   from aggregates g join fed using (subscription_id)
   where g.billing_period_id = any(cast(:periods as integer[])) group by 1, 2, 3, 4, 5)
 select h.metric_id, c.account_id, c.legal_entity_id, c.currency, p.terms, h.events,
-  case m.aggregation when 'unique_count' then (select count(*) from (
+  h.subscription_id, h.billing_period_id, h.contract_version_id, h.dimensions, h.lot,
+  case when not m.is_plain then null when m.aggregation = 'unique_count' then (select count(*) from (
       select v.value from aggregate_values v where v.aggregate_id = any(h.ids) group by v.value having sum(v.n) > 0) d)
     else h.quantity end as quantity
 from held h join metrics m on m.id = h.metric_id
@@ -102,14 +105,26 @@ def _basis(conn: Connection, source_id: int, periods: Sequence[int]) -> tuple[Re
         sum(row.events for row in counted if row.hop == "accepted"),
         {row.metric_id: row.events for row in counted if row.hop == "billable"},
     )
-    found = conn.execute(_WINDOWS, {**values, "periods": list(periods), "windows": WINDOWS_MAX})
+    found = conn.execute(_WINDOWS, {**values, "periods": list(periods), "windows": WINDOWS_MAX}).all()
+    kept = iter(measures.estimated(conn, [_asked(row) for row in found if row.quantity is None]))
     return reported, [
-        Window(
-            row.metric_id, row.account_id, row.legal_entity_id, Currency(row.currency), _price(row.terms),
-            Decimal(row.quantity), int(row.events),
-        )
-        for row in found
-    ]  # fmt: skip
+        _window(row, next(kept) if row.quantity is None else of_quantity(Decimal(row.quantity), "")) for row in found
+    ]
+
+
+def _window(row: Row[Any], measured: Measured | None) -> Window:
+    """A window with its price, or without one if nothing is known of its quantity."""
+    price = None if measured is None else _price(row.terms)
+    quantity = ZERO if measured is None else measured.quantity
+    return Window(
+        row.metric_id, row.account_id, row.legal_entity_id, Currency(row.currency), price, quantity, int(row.events)
+    )
+
+
+def _asked(row: Row[Any]) -> measures.Asked:
+    return measures.Asked(
+        row.subscription_id, row.billing_period_id, row.contract_version_id, row.metric_id, row.dimensions, row.lot
+    )
 
 
 def _price(terms: Mapping[str, Any] | None) -> Price | None:

@@ -3,8 +3,9 @@
 import getpass
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from sqlalchemy import Connection, Engine, text
 
@@ -13,6 +14,7 @@ from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
 from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
+from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
@@ -41,13 +43,16 @@ _FIXES = {
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
-    return document, checked(document)
+    return document, validated(document, MasterData)
 
 
-def checked(document: Document) -> MasterData:
-    """The master data of a document. Raises `MasterInvalid` with every problem found without a database."""
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def validated(document: Document, model: type[Model]) -> Model:
+    """The values of a file as what they must be. Raises `MasterInvalid` with every problem found."""
     try:
-        return MasterData.model_validate(document.values)
+        return model.model_validate(document.values)
     except ValidationError as error:
         raise MasterInvalid(document.file, _problems(document, error.errors(include_url=False))) from None
 
@@ -87,6 +92,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_quantities(loading)
     put_versions(loading)
     put_mappings(loading)
+    put_entitlements(loading)
     return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import text
 from domain.canonical import Json, canonical_json
 from domain.periods import EVER
 from domain.prices import PriceInvalid, parse_price, price_json
+from workers.store import master_fits, master_owners, master_plans
 from workers.store import master_kinds as kinds
-from workers.store import master_owners
 from workers.store.master_file import Place
 from workers.store.master_models import BookEntry, Version
 from workers.store.master_parties import OPEN_END, instant_of
@@ -30,6 +30,7 @@ class _Published:
     version: int
     is_superseded: bool
     prices: Mapping[str, str]
+    plan: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class _New:
     version: int
     prices: Mapping[str, Row]
     owner: str | None
+    plan: str | None
 
 
 def put_versions(loading: Loading) -> None:
@@ -71,10 +73,25 @@ def put_versions(loading: Loading) -> None:
                     owners |= {each.kept.id: new.owner for each in mine if each.version == new.version}
         _refuse_doubles(loading, ref, [version.version for version in contract.versions])
     loading.check()
+    fresh = _with_charges(loading, fresh, zones)
     in_force = [each.kept for rows in published.values() for each in rows if not each.is_superseded]
     _put_prices(loading, [*priced, *_publish(loading, fresh, in_force)])
     master_owners.change(loading, "contract_versions", owners)
     loading.tally.add("contract_versions", new=len(fresh), same=count - len(fresh))
+
+
+def _with_charges(loading: Loading, fresh: list[_New], zones: Mapping[int, str]) -> list[_New]:
+    """The versions, those that refer to a plan with its charges. Raises `MasterInvalid`."""
+    wanted = {
+        new.wanted.place: (_entry(loading, new.wanted.place), zones[new.contract_id]) for new in fresh if new.plan
+    }
+    charges = master_plans.charges_of(loading, wanted)
+    loading.check()
+    return [replace(new, prices=charges.get(new.wanted.place, new.prices)) for new in fresh]
+
+
+def _entry(loading: Loading, place: Place) -> Version:
+    return loading.master.contracts[str(place[1])].versions[int(place[3])]
 
 
 def _refuse_doubles(loading: Loading, ref: str, numbers: list[int]) -> None:
@@ -105,19 +122,23 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
     zone: str,
     books: Mapping[str, dict[str, Row]],
 ) -> _New | None:
-    if isinstance(version.prices, dict):
+    if version.prices is None:
+        prices = {}  # those of its plan, if it is new
+    elif isinstance(version.prices, dict):
         prices = _read_book(loading, (*place, "prices"), version.prices)
     elif version.prices in books:
         prices = books[version.prices]
     else:
-        loading.refuse((*place, "prices"), f"there is no price book {version.prices!r}", fix="correct the name")
+        fix = "name a section of `price_books` in this file, or a plan of a published book by `plan: BOOK/PLAN`"
+        loading.refuse((*place, "prices"), f"there is no price book {version.prices!r}", fix=fix)
         return None
     starts_at = instant_of(version.starts, zone, missing=EVER)
     ends_at = instant_of(version.ends, zone, missing=OPEN_END)
     if ends_at <= starts_at:
         loading.refuse((*place, "to"), "is not after `from`", fix="the end is the first day without it")
         return None
-    return _New(Wanted(place, contract_id, starts_at, ends_at), contract_id, version.version, prices, version.owner)
+    wanted = Wanted(place, contract_id, starts_at, ends_at)
+    return _New(wanted, contract_id, version.version, prices, version.owner, version.plan)
 
 
 def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
@@ -136,7 +157,13 @@ def _is_fresh(loading: Loading, new: _New, published: list[_Published]) -> bool:
     if same.kept.starts_at != new.wanted.starts_at:
         sentence = f"version {new.version} is published from {same.kept.starts_at.isoformat()}"
         loading.refuse((*new.wanted.place, "from"), sentence, fix=add)
-    if not same.prices.items() <= {metric: _comparable(row) for metric, row in new.prices.items()}.items():
+    if new.plan is not None and new.plan != same.plan:
+        was = f"with {same.plan or 'prices of its own'}"
+        loading.refuse((*new.wanted.place, "plan"), f"version {new.version} is published {was}", fix=add)
+    elif (
+        new.plan is None
+        and not same.prices.items() <= {metric: _comparable(row) for metric, row in new.prices.items()}.items()
+    ):
         loading.refuse((*new.wanted.place, "prices"), f"version {new.version} is published with other prices", fix=add)
     if not same.is_superseded:
         check_end(loading, same.kept, new.wanted, [each.kept for each in published if not each.is_superseded])
@@ -168,7 +195,10 @@ def _zones(loading: Loading, contracts: list[int]) -> Mapping[int, str]:
 def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Published]]:
     found = loading.conn.execute(
         text("""select v.id, contract_id, version, starts_at, ends_at, superseded_at <= now() as is_superseded,
-               coalesce(p.prices, '{}') as prices
+               coalesce(p.prices, '{}') as prices, (
+                 select min(b.book || '/' || n.name) from prices k join price_book_charges c on c.id = k.book_charge_id
+                 join price_book_plans n on n.id = c.plan_id join price_book_versions b on b.id = n.version_id
+                 where k.contract_version_id = v.id) as plan
              from contract_versions v left join lateral (
                select jsonb_object_agg(m.name, jsonb_build_object('terms', terms, 'tax_category', tax_category,
                  'revenue_account', revenue_account)) as prices
@@ -180,7 +210,9 @@ def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Publis
     for row in found:
         kept = Kept(row.id, row.contract_id, row.starts_at, row.ends_at)
         prices = {metric: _comparable(price) for metric, price in row.prices.items()}
-        published.setdefault(row.contract_id, []).append(_Published(kept, row.version, row.is_superseded, prices))
+        published.setdefault(row.contract_id, []).append(
+            _Published(kept, row.version, row.is_superseded, prices, row.plan)
+        )
     return published
 
 
@@ -218,8 +250,11 @@ def _publish(loading: Loading, fresh: list[_New], in_force: list[Kept]) -> list[
 def _put_prices(loading: Loading, versions: list[tuple[int, _New]]) -> None:
     named = [((*new.wanted.place, "prices", metric), metric) for _, new in versions for metric in new.prices]
     metrics = ids(loading, kinds.METRICS, named, name="name", what="metric")
-    put(loading, kinds.PRICES, {
+    rows = {
         (*new.wanted.place, "prices", metric): {
             "contract_version_id": version_id, "metric_id": metrics[metric], **price,
         } for version_id, new in versions for metric, price in new.prices.items()
-    })  # fmt: skip
+    }  # fmt: skip
+    master_fits.check(loading, rows)
+    loading.check()
+    put(loading, kinds.PRICES, rows)

@@ -17,6 +17,8 @@ Code = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Number = Annotated[int, Field(ge=1)]
 #: The legal entity and the cycle's name: `pony/month`.
 CycleName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/.{1,64}$")]
+#: A published price book and a plan of it.
+PlanName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,30}/[a-z][a-z0-9-]{0,30}$")]
 
 #: As many digits as `domain` keeps exactly; the exponent is bounded with them.
 Quantities = Annotated[

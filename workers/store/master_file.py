@@ -66,6 +66,16 @@ class Document:
         return Problem(self.line_of(path), dotted(path), sentence, fix, path)
 
 
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a file is to hold, how such a file starts, how large it may be, and what to do about a larger one."""
+
+    what: str
+    starts_with: str
+    bytes_max: int
+    if_too_large: str
+
+
 def dotted(path: Place) -> str:
     """Write a path as people do: `contracts.C-1.versions[0].from`."""
     text = ""
@@ -117,9 +127,21 @@ def content_of(file: Path) -> bytes:
 
 def read(file: Path, content: bytes) -> Document:
     """Read the content of a file. Raises `MasterInvalid` if it is too large, or no YAML or JSON object."""
-    if len(content) > FILE_BYTES_MAX:
-        sentence = f"has {len(content)} bytes, at most {FILE_BYTES_MAX}"
-        raise MasterInvalid(file, [Problem(0, "", sentence, "split it: a file may build on what was loaded before")])
+    fix = "split it: a file may build on what was loaded before"
+    document, problems = read_as_far(file, content, Bounds("master data", "accounts:", FILE_BYTES_MAX, fix))
+    if problems:
+        raise MasterInvalid(file, problems)
+    return document
+
+
+def read_as_far(file: Path, content: bytes, bounds: Bounds) -> tuple[Document, list[Problem]]:
+    """Read as much as is unambiguous, and note what is not, so that the rest can be looked at too.
+
+    Raises `MasterInvalid` if it is too large, or no YAML or JSON object.
+    """
+    if len(content) > bounds.bytes_max:
+        sentence = f"has {len(content)} bytes, at most {bounds.bytes_max}"
+        raise MasterInvalid(file, [Problem(0, "", sentence, bounds.if_too_large)])
     try:
         node = yaml.compose(content.decode("utf-8"), _Loader)
     except UnicodeDecodeError as error:
@@ -131,19 +153,12 @@ def read(file: Path, content: bytes) -> Document:
         raise MasterInvalid(file, [problem]) from None
     except yaml.YAMLError as error:
         raise MasterInvalid(file, [Problem(0, "", f"is no YAML: {error}", "correct the syntax")]) from None
-    return _document(file, node)
-
-
-def _document(file: Path, node: yaml.Node | None) -> Document:
     if not isinstance(node, yaml.MappingNode):
-        fix = "start with a heading such as `accounts:`"
-        raise MasterInvalid(file, [Problem(1, "", "holds no master data", fix)])
+        fix = f"start with a heading such as `{bounds.starts_with}`"
+        raise MasterInvalid(file, [Problem(1, "", f"holds no {bounds.what}", fix)])
     lines: dict[Place, int] = {}
     problems: list[Problem] = []
-    values = _value(node, (), lines, problems)
-    if problems:
-        raise MasterInvalid(file, problems)
-    return Document(file, values, lines)
+    return Document(file, _value(node, (), lines, problems), lines), problems
 
 
 def _value(node: yaml.Node, path: Place, lines: dict[Place, int], problems: list[Problem]) -> Any:  # noqa: ANN401

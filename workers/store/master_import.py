@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 
 from workers.store import master
 from workers.store.master_file import Document, MasterInvalid, Place, Problem, dotted
+from workers.store.master_models import MasterData
 
 #: Stands at the end of a path for "one more of the list".
 MORE: Final = None
@@ -131,7 +132,7 @@ def _assembled(rows: Sequence[Row], refused: list[Refusal]) -> tuple[dict[str, A
 def _problems(conn: Connection, document: Document, person: str) -> Sequence[Problem]:
     attempt = conn.begin_nested()
     try:
-        master.publish(conn, document, master.checked(document), person=person)
+        master.publish(conn, document, master.validated(document, MasterData), person=person)
     except MasterInvalid as error:
         return error.problems
     finally:

@@ -71,11 +71,34 @@ METRICS: Final = Kind(
         "requires": "text[]",
         "dimensions": "text[]",
         "unit": "text",
+        "options": "jsonb",
     },
     {"owner": "text", "product_id": "text"},
     "quantities rest on that; add another metric",
 )
 DIMENSIONS: Final = Kind("dimensions", {"name": "text"}, free={"owner": "text", "meaning": "text"})
+FEATURES: Final = Kind(
+    "features",
+    {"name": "text"},
+    {"kind": "text", "metric_id": "integer"},
+    {"owner": "text", "meaning": "text"},
+    "what may be used rests on that; add another feature",
+)
+ENTITLEMENTS: Final = Kind(
+    "entitlements",
+    {"contract_version_id": "integer", "feature_id": "integer"},
+    {
+        "kind": "text",
+        "is_on": "boolean",
+        "text_value": "text",
+        "number_value": "numeric",
+        "limit_quantity": "numeric",
+        "enforcement": "text",
+        "rollover_max": "numeric",
+        "thresholds": "integer[]",
+    },
+    why_fixed=_VERSIONED,
+)
 EXCLUSION_RULES: Final = Kind(
     "exclusion_rules",
     {"name": "text"},
@@ -93,6 +116,6 @@ TAX_RATES: Final = Kind(
 PRICES: Final = Kind(
     "prices",
     {"contract_version_id": "integer", "metric_id": "integer"},
-    {"terms": "jsonb", "tax_category": "text", "revenue_account": "text"},
+    {"terms": "jsonb", "tax_category": "text", "revenue_account": "text", "book_charge_id": "integer"},
     why_fixed=_VERSIONED,
 )

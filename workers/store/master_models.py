@@ -1,9 +1,9 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag
+from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_fields import (
@@ -13,6 +13,7 @@ from workers.store.master_fields import (
     Day,
     Name,
     Number,
+    PlanName,
     Quantities,
     Ref,
     Slug,
@@ -61,16 +62,26 @@ Prices = Annotated[
 
 
 class Version(_Part):
-    """The terms of a contract over a stretch of time; `prices` names a price book or holds the prices by metric.
+    """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
-    The owner answers for the prices: the legal entity that sells at them unless one is given.
+    `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
+    feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
+    sells at them unless one is given.
     """
 
     version: Number
     starts: When = Field(alias="from")
     ends: When | None = Field(default=None, alias="to")
-    prices: Prices
+    prices: Prices | None = None
+    plan: PlanName | None = None
+    entitlements: dict[Ref, dict[str, Any]] = {}
     owner: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> "Version":
+        if (self.prices is None) == (self.plan is None):
+            raise ValueError("has to have either `prices` or a `plan`")
+        return self
 
 
 class Contract(_Part):
@@ -143,6 +154,20 @@ class Metric(_Part):
     dimensions: list[Ref] = []
     product: Ref | None = None
     owner: Name | None = None
+    operation: Ref | None = None
+    percent: Any = None
+    roll_over_at: Any = None
+    amount: Ref | None = None
+    by: Ref | None = None
+    filter: dict[Ref, list[Any]] | None = None
+    recurring: bool | None = None
+    bucket: Ref | None = None
+    negative: Ref | None = None
+    convert: dict[Ref, Any] | None = None
+
+    def definition(self, name: str) -> dict[str, Any]:
+        """What `domain` reads: what is given, without who answers for it and which product it is."""
+        return {"name": name, **self.model_dump(exclude={"owner", "product"}, exclude_none=True)}
 
 
 class Dimension(_Part):
@@ -150,6 +175,38 @@ class Dimension(_Part):
 
     owner: Name
     meaning: str = Field(default="", max_length=1_000)
+
+
+class Feature(_Part):
+    """What a subscription may be entitled to; a metered one limits the quantity of a metric."""
+
+    kind: Literal["boolean", "static", "metered"]
+    metric: Ref | None = None
+    owner: Name
+    meaning: str = Field(default="", max_length=1_000)
+
+
+class Entitlement(_Part):
+    """That a subscription has terms of its own for a feature, which go before those of its contract."""
+
+    subscription: Ref
+    feature: Ref
+    terms: dict[str, Any]
+    starts: When | None = Field(default=None, alias="from")
+    ends: When | None = Field(default=None, alias="to")
+
+
+class Grant(_Part):
+    """A quantity of a metered feature on top of its limit, from an instant until it expires; zero takes it back."""
+
+    subscription: Ref
+    feature: Ref
+    name: Ref
+    quantity: Decimal = Field(ge=0, max_digits=38, decimal_places=30, strict=False)
+    priority: int = Field(default=1, ge=0, le=1_000)
+    starts: When = Field(alias="from")
+    expires: When | None = None
+    rollover_max: Decimal | None = Field(default=None, ge=0, max_digits=38, decimal_places=30, strict=False)
 
 
 class ExclusionRule(_Part):
@@ -202,5 +259,8 @@ class MasterData(_Part):
     dimensions: dict[Ref, Dimension] = {}
     metrics: dict[Ref, Metric] = {}
     exclusion_rules: dict[Ref, ExclusionRule] = {}
+    features: dict[Ref, Feature] = {}
+    entitlements: list[Entitlement] = []
+    grants: list[Grant] = []
     mappings: list[Mapping] = []
     tax_rates: list[TaxRate] = []

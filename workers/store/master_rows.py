@@ -136,6 +136,8 @@ _WORDS: Mapping[str, str] = {
     "legal_entity_id": "legal_entity", "contract_id": "contract", "cycle_id": "cycle", "meter_id": "meter",
     "metric_id": "metric", "connection_id": "connection",
     "parent_id": "parent", "bill_to_id": "bill_to", "product_id": "product",
+    "limit_quantity": "limit", "text_value": "value",
+    "number_value": "value",
 }  # fmt: skip
 
 

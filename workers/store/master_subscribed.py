@@ -33,7 +33,7 @@ def put_subscribed(loading: Loading) -> Mapping[str, Metric]:
             continue
         rows["metrics", name] = {
             "name": name, "aggregation": NAME, "property": metric.item, "unit": metric.unit, "requires": [],
-            "dimensions": [], "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
+            "dimensions": [], "options": {}, "meter_id": None, "owner": each.owner or kept_owners.get(name, _OWNER),
             "product_id": products.get(name),
         }  # fmt: skip
     loading.check()

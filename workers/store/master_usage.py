@@ -7,11 +7,12 @@ from sqlalchemy import text
 
 from domain.definitions import DefinitionInvalid
 from domain.enrichment import ExclusionRuleInvalid, parse_exclusion_rule
-from domain.metrics import Metric, parse_metric
+from domain.metrics import Metric, metric_json, parse_metric
+from domain.metrics.parsing import options_json
 from domain.periods import EVER
 from domain.validation import MeterInvalid, check_metric
+from workers.store import lookups, master_owners, parked, register
 from workers.store import master_kinds as kinds
-from workers.store import master_owners, parked, register
 from workers.store.master_accounts import products_of_metrics
 from workers.store.master_file import Place
 from workers.store.master_models import Mapping as MappingEntry
@@ -36,32 +37,25 @@ def put_metrics(loading: Loading) -> None:
     products = products_of_metrics(loading)
     rows: dict[Place, Row] = {}
     for name, each in metrics.items():
-        fields = {"name": name, **each.model_dump(exclude={"owner", "product"})}
         try:
-            _check_fed(loading, parse_metric(fields), ("metrics", name))
+            metric = parse_metric(each.definition(name))
+            _check_fed(loading, metric, ("metrics", name))
         except DefinitionInvalid as error:
             loading.refuse_definition(("metrics", name), error)
+            continue
         owner = each.owner or kept_owners.get(name, owners[each.meter or ""])
         rows["metrics", name] = {
-            **fields, "meter_id": meters[each.meter or ""], "owner": owner, "product_id": products.get(name),
+            **metric_json(metric), "options": options_json(metric), "meter_id": meters[metric.meter], "owner": owner,
+            "product_id": products.get(name),
         }  # fmt: skip
-    for kept in _kept_metrics(loading):
-        if kept.name not in metrics:
-            _check_fed(loading, kept, ("meters", kept.meter))
+    # A new version of a meter must feed the metrics that are there already.
+    for meter, read in lookups.metrics_of(loading.conn, loading.master.meters).items():
+        for kept in read:
+            if kept.name not in metrics:
+                _check_fed(loading, kept, ("meters", meter))
     loading.check()
     put(loading, kinds.METRICS, {place: {c: row[c] for c in kinds.METRICS.columns} for place, row in rows.items()})
     _put_exclusion_rules(loading)
-
-
-def _kept_metrics(loading: Loading) -> list[Metric]:
-    """The metrics that read the meters of this file: a new version of a meter must feed them too."""
-    found = loading.conn.execute(
-        text("""select m.name, r.name as meter, m.aggregation, m.property, m.requires, m.dimensions, m.unit
-             from metrics m join meters r on r.id = m.meter_id
-             where r.name = any(cast(:meters as text[])) order by m.name"""),
-        {"meters": sorted(loading.master.meters)},
-    )
-    return [parse_metric(dict(row)) for row in found.mappings()]
 
 
 def _check_fed(loading: Loading, metric: Metric, place: Place) -> None:

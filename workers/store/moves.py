@@ -42,7 +42,7 @@ _PICKED = f"""
   join (select distinct event_no, metric_id from attributions where event_no = any(cast(:events as bigint[]))) l
     on l.event_no = e.event_no
 """
-_TERMS = "subscription_id, contract_version_id, billing_period_id, quantity, value, dimensions"
+_TERMS = "subscription_id, contract_version_id, billing_period_id, quantity, value, dimensions, grain_start"
 _COLUMNS = f"event_no, metric_id, source_id, hour, generation, sign, mapping_id, batch_no, {_TERMS}"
 
 

@@ -1,6 +1,6 @@
 """Notices: what is owed to whom, written with the fact itself and sent by `notify`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -35,6 +35,15 @@ def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
     """Owe the notice on the exchange `tallyline`, once for each key, and `notify` with it."""
     _insert(unit.conn, notice, key=key, at=unit.now)
     unit.then(cause, "notify", f"notices/{key}", lane="live")
+
+
+def owe_all(unit: "Unit", cause: Ready, told: Mapping[str, Notice], *, under: str) -> None:
+    """Owe the notices, each keyed by its own words below those of all, and `notify` once with them."""
+    keys = {f"{under}/{key}": notice for key, notice in told.items()}
+    values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [each.type for each in keys.values()], "keys": list(keys)}
+    bodies = [event_of(notice, key=key, at=unit.now).decode() for key, notice in keys.items()]
+    unit.conn.execute(_INSERT, {**values, "bodies": bodies})
+    unit.then(cause, "notify", f"notices/{under}", lane="live")
 
 
 def owe_once(conn: Connection, notice: Notice, *, key: str, at: datetime, correlation_id: str) -> list[Hintable]:

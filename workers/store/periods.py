@@ -6,6 +6,7 @@ from sqlalchemy import Connection, text
 
 from domain.errors import Rejection
 from domain.periods import BillingPeriod, MonthlyCycle
+from workers.store import buckets
 
 #: Periods made at once; a gap of more means a time that no acceptance rule would have let through.
 PERIODS_MAX = 1_300
@@ -18,7 +19,7 @@ class GapTooLong(Rejection):
 
 
 def ensure(conn: Connection, cycle_id: int, first_at: datetime, last_at: datetime) -> None:
-    """Make the periods of the cycle that contain the two instants, and those between."""
+    """Make the periods of the cycle that contain the two instants, and those between, with the buckets of them."""
     zone = conn.execute(text("select zone from billing_cycles where id = :id"), {"id": cycle_id}).scalar_one()
     cycle = MonthlyCycle(zone)
     made: list[BillingPeriod] = []
@@ -41,3 +42,4 @@ def ensure(conn: Connection, cycle_id: int, first_at: datetime, last_at: datetim
             "ends_at": [period.ends_at for period in made],
         },
     )
+    buckets.ensure(conn, cycle_id, first_at, last_at)

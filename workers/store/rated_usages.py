@@ -3,15 +3,16 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.metrics.subscribed import shares_of
-from domain.prices import Price, parse_price
+from domain.prices import Measured, Price, parse_price
 from queues.work import Ready
 from workers.rating import Rated, Run, Terms, Window
+from workers.store.measures import CARRYING_VERSION, Asked, carries_over, measured, of_quantity
 
 #: A process keeps as many prices as it read last.
 _PRICES_CACHED: Final = 4_096
@@ -28,10 +29,10 @@ where w.id = any(cast(:ids as bigint[])) order by w.id
 _OF_RUNS = """unnest(cast(:works as bigint[]), cast(:subscriptions as integer[]), cast(:periods as integer[]),
   cast(:lots as integer[])) as t (work_id, subscription_id, billing_period_id, lot)"""
 #: Touched is what no document holds yet: it gets a line, also over nothing. Count and sum add up over lots; a distinct
-#: value counts once over all of them, if it still exists.
+#: value counts once over all of them, if it still exists. Of other metrics the quantity is measured (`measures`).
 _WINDOWS = text(f"""
-select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case m.aggregation
-    when 'unique_count' then (select count(*) from (
+select t.work_id, g.contract_version_id, g.metric_id, m.name, g.dimensions, case when not m.is_plain then null
+    when m.aggregation = 'unique_count' then (select count(*) from (
       select v.value from aggregate_values v join aggregates h on h.id = v.aggregate_id
       where h.subscription_id = g.subscription_id and h.billing_period_id = g.billing_period_id
         and h.metric_id = g.metric_id and h.contract_version_id = g.contract_version_id
@@ -48,7 +49,22 @@ join aggregates g on g.subscription_id = t.subscription_id and g.billing_period_
   and g.lot <= t.lot
 join metrics m on m.id = g.metric_id
 group by t.work_id, t.lot, g.subscription_id, g.billing_period_id, g.contract_version_id, g.metric_id, m.name,
-  m.aggregation, g.dimensions
+  m.aggregation, m.is_plain, g.dimensions
+order by 1, 2, 3, 5
+""")
+#: What carries over into a period without any usage of its own: billed like usage, if it comes to anything.
+_CARRIED = text(f"""
+select distinct t.work_id, k.version_id as contract_version_id, g.metric_id, m.name, g.dimensions
+from {_OF_RUNS}
+join subscriptions s on s.id = t.subscription_id
+join billing_periods b on b.id = t.billing_period_id and s.starts_at < b.ends_at and s.ends_at > b.starts_at
+join aggregates g on g.subscription_id = t.subscription_id
+join metrics m on m.id = g.metric_id and m.is_recurring
+join billing_periods q on q.id = g.billing_period_id and q.starts_at < b.starts_at
+cross join lateral (select {CARRYING_VERSION.format(period="b", metric="m.id")} as version_id) k
+where k.version_id is not null and not exists (select from aggregates h
+  where h.subscription_id = t.subscription_id and h.billing_period_id = t.billing_period_id and h.metric_id = m.id
+    and h.contract_version_id = k.version_id and h.dimensions = g.dimensions and h.lot <= t.lot)
 order by 1, 2, 3, 5
 """)
 #: Prices of versions in force at any time of the period, and of versions that usage of it is or was rated under. What
@@ -56,7 +72,9 @@ order by 1, 2, 3, 5
 #: which something changes belongs to what comes after.
 _PRICED = text(f"""
 select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
-  case when m.aggregation = 'subscribed' then b.ends_on - b.starts_on end as period_days, stood.parts
+  m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
+  case when v.is_in_force then least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date)
+    - greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) else 0 end as service_days
 from {_OF_RUNS}
 join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
@@ -69,7 +87,7 @@ join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (
   select from rated_usages o where o.subscription_id = s.id and o.billing_period_id = b.id
-    and o.contract_version_id = v.id and o.metric_id = m.id and o.amount <> 0) as was_rated) r
+    and o.contract_version_id = v.id and o.metric_id = m.id and o.dimensions = '' and o.amount <> 0) as was_rated) r
 left join lateral (
   select jsonb_agg(jsonb_build_array(q.quantity::text, q.end_on - q.first_on) order by q.first_on) as parts from (
     select n.quantity,
@@ -84,13 +102,14 @@ where v.is_in_force or r.was_rated or exists (select from aggregates g where g.s
   and g.billing_period_id = b.id and g.contract_version_id = v.id)
 order by 1, 2
 """)
-#: All rows are one document: arrays of texts would be escaped character by character, and traces are full of quotes.
 _SAVE = text("""
 insert into rated_usages (billing_run_id, subscription_id, billing_period_id, contract_version_id, metric_id, price_id,
   dimensions, lot, revision, quantity, amount, currency, trace, is_touched)
-select * from jsonb_to_recordset(cast(:rows as jsonb)) as t (billing_run_id bigint, subscription_id integer,
-  billing_period_id integer, contract_version_id integer, metric_id integer, price_id integer, dimensions text,
-  lot integer, revision integer, quantity numeric, amount numeric, currency text, trace jsonb, is_touched boolean)
+select * from unnest(cast(:billing_run_id as bigint[]), cast(:subscription_id as integer[]),
+  cast(:billing_period_id as integer[]), cast(:contract_version_id as integer[]), cast(:metric_id as integer[]),
+  cast(:price_id as integer[]), cast(:dimensions as text[]), cast(:lot as integer[]), cast(:revision as integer[]),
+  cast(:quantity as numeric[]), cast(:amount as numeric[]), cast(:currency as text[]), cast(:trace as jsonb[]),
+  cast(:is_touched as boolean[]))
 order by 2, 3, 4, 5, 7
 """)
 #: One update counts all children of a draft at once; two last siblings cannot both see the other as open.
@@ -120,19 +139,42 @@ def _values(runs: Sequence[Run]) -> dict[str, object]:
 
 
 def windows(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Window]]:
-    """The windows of each run by work row, over all lots up to the run's."""
+    """The windows of each run by work row, over all lots up to the run's. Raises what `measures.measured` raises."""
+    values = _values(runs)
+    used: Sequence[Row[Any]] = conn.execute(_WINDOWS, values).all()
+    carried: Sequence[Row[Any]] = conn.execute(_CARRIED, values).all() if carries_over(conn) else ()
+    by_work = {run.work_id: run for run in runs}
+    asked = [(row, _asked(by_work[row.work_id], row)) for row in used if row.quantity is None]
+    asked += [(row, _asked(by_work[row.work_id], row)) for row in carried]
+    measures = dict(zip([row for row, _ in asked], measured(conn, [each for _, each in asked]), strict=True))
     found: dict[int, list[Window]] = {}
-    for row in conn.execute(_WINDOWS, _values(runs)):
-        found.setdefault(row[0], []).append(Window(*row[1:]))
+    for row in used:
+        measure = measures.get(row) or of_quantity(row.quantity, row.dimensions)
+        found.setdefault(row.work_id, []).append(_window(row, measure, is_touched=row.is_touched))
+    for row in carried:
+        found.setdefault(row.work_id, []).append(_window(row, measures[row], is_touched=False, is_carried=True))
     return found
+
+
+def _window(row: Row[Any], measured: Measured, *, is_touched: bool, is_carried: bool = False) -> Window:
+    return Window(
+        row.contract_version_id, row.metric_id, row.name, row.dimensions, measured, is_touched, is_carried=is_carried
+    )
+
+
+def _asked(run: Run, row: Row[Any]) -> Asked:
+    return Asked(
+        run.subscription_id, run.billing_period_id, row.contract_version_id, row.metric_id, row.dimensions, run.lot
+    )
 
 
 def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
     """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
     found: dict[int, list[Terms]] = {}
     for row in conn.execute(_PRICED, _values(runs)):
-        stood = None if row.period_days is None else shares_of(row.period_days, row.parts or ())
-        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, stood)
+        stood = shares_of(row.period_days, row.parts or ()) if row.is_subscribed else None
+        days = max(row.service_days, 0), row.period_days
+        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, days, stood)
         found.setdefault(row.work_id, []).append(terms)
     return found
 
@@ -145,26 +187,25 @@ def _price(terms: str) -> Price:
 
 def save(conn: Connection, rated: Sequence[Rated]) -> None:
     """Insert the rated usage with its trace; the revision is one, since a lot is sealed and rated once."""
-    rows = [
+    conn.execute(
+        _SAVE,
         {
-            "billing_run_id": each.run.billing_run_id,
-            "subscription_id": each.run.subscription_id,
-            "billing_period_id": each.run.billing_period_id,
-            "contract_version_id": each.contract_version_id,
-            "metric_id": each.metric_id,
-            "price_id": each.price_id,
-            "dimensions": each.dimensions,
-            "lot": each.run.lot,
-            "revision": 1,
-            "quantity": each.usage.quantity,
-            "amount": each.usage.amount.amount,
-            "currency": each.run.currency,
-            "trace": [step.to_json() for step in each.usage.steps],
-            "is_touched": each.is_touched,
-        }
-        for each in rated
-    ]
-    conn.execute(_SAVE, {"rows": _encode(rows).decode()})
+            "billing_run_id": [each.run.billing_run_id for each in rated],
+            "subscription_id": [each.run.subscription_id for each in rated],
+            "billing_period_id": [each.run.billing_period_id for each in rated],
+            "contract_version_id": [each.contract_version_id for each in rated],
+            "metric_id": [each.metric_id for each in rated],
+            "price_id": [each.price_id for each in rated],
+            "dimensions": [each.dimensions for each in rated],
+            "lot": [each.run.lot for each in rated],
+            "revision": [1] * len(rated),
+            "quantity": [each.usage.quantity for each in rated],
+            "amount": [each.usage.amount.amount for each in rated],
+            "currency": [each.run.currency for each in rated],
+            "trace": [_encode([step.to_json() for step in each.usage.steps]).decode() for each in rated],
+            "is_touched": [each.is_touched for each in rated],
+        },
+    )
 
 
 def count_down(conn: Connection, ready: Sequence[Ready], runs: Sequence[Run]) -> list[tuple[Ready, int]]:

@@ -1,13 +1,17 @@
 """Walks an event to its documents, and a line of a document back to its events; reads only."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from domain.enrichment import FILTERED, FILTERED_BECAUSE
 from domain.events import key16
+from workers.store import measures
 from workers.store.events import place_of
+from workers.store.measures import Asked
 
 #: Events of a line that are shown unless more are asked for.
 EVENTS_SHOWN = 5
@@ -109,10 +113,14 @@ def exclusions(conn: Connection, event_no: int) -> Sequence[Row]:
     """The usages of an event that a rule excludes, with the rule's name and reason."""
     return _rows(
         conn,
-        """select m.name as metric, x.quantity, r.name as rule, r.reason from exclusions x
-           left join metrics m on m.id = x.metric_id join exclusion_rules r on r.id = x.rule_id
+        """select m.name as metric, x.quantity, coalesce(r.name, :filtered) as rule,
+             coalesce(r.reason, :because) as reason
+           from exclusions x
+           left join metrics m on m.id = x.metric_id left join exclusion_rules r on r.id = x.rule_id
            where x.event_no = :event_no order by m.name""",
         event_no=event_no,
+        filtered=FILTERED,
+        because=FILTERED_BECAUSE,
     )
 
 
@@ -141,6 +149,7 @@ select l.id as line, l.position, l.description, l.quantity, l.unit, l.net, i.cur
   i.number_text as number, i.kind, i.account_id as account, i.legal_entity_id as legal_entity, i.state,
   r.id as rated_usage_id, r.lot, r.quantity as rated_quantity, r.amount, r.trace, r.subscription_id,
   r.billing_period_id, r.metric_id, r.contract_version_id, r.dimensions, m.name as metric, m.aggregation,
+  m.is_plain,
   q.state as erp_state, q.connection_id, q.external_key, q.erp_number
 from invoice_lines l join invoices i on i.id = l.invoice_id join rated_usages r on r.id = l.rated_usage_id
 join metrics m on m.id = l.metric_id
@@ -165,6 +174,14 @@ def line(conn: Connection, line_id: int) -> Row | None:
     return _row(conn, _LINES.format(which="l.id = :line_id"), line_id=line_id)
 
 
+def _recounted(conn: Connection, of_line: Row, totals: Row) -> Decimal:
+    """The quantity of a line from its attributions alone, by the same rule that `rate` measures windows by."""
+    if of_line["is_plain"]:
+        return Decimal(totals["different"] if of_line["aggregation"] == "unique_count" else totals["quantity"])
+    asked = Asked(*(of_line[name] for name in Asked.__match_args__))
+    return measures.recounted(conn, asked).quantity
+
+
 def behind(conn: Connection, of_line: Row, *, events: int) -> Row:
     """What a line rests on: how many usages and of which quantity, by a recount of the attributions up to its lot.
 
@@ -179,7 +196,7 @@ def behind(conn: Connection, of_line: Row, *, events: int) -> Row:
         **key,
     )
     assert totals is not None
-    quantity = totals["different"] if of_line["aggregation"] == "unique_count" else totals["quantity"]
+    quantity = _recounted(conn, of_line, totals)
     first = _rows(
         conn,
         f"""select a.event_no, e.event_id, s.name as source, e.happened_at, a.quantity, a.value, a.sign

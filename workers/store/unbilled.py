@@ -54,13 +54,13 @@ excepted as (
       where x.state = 'open') t group by 1, 2) t group by 1),
 excluded as (
   select id, jsonb_object_agg(name, n) as rules from (
-    select g.id, r.name, count(*) as n from billing_periods p
+    select g.id, coalesce(r.name, 'filter') as name, count(*) as n from billing_periods p
     join exclusions x on x.hour >= date_trunc('hour', p.starts_at) and x.hour < p.ends_at
     join usage_events e on e.event_no = x.event_no and e.happened_at >= x.hour
       and e.happened_at < x.hour + interval '1 hour'
     join mapped g on g.source_id = e.source_id and g.subject = e.subject and e.happened_at >= g.starts_at
       and e.happened_at < g.ends_at
-    join exclusion_rules r on r.id = x.rule_id where p.id = :period group by 1, 2) t group by 1),
+    left join exclusion_rules r on r.id = x.rule_id where p.id = :period group by 1, 2) t group by 1),
 used as (
   select a.subscription_id as id, sum(a.events) as usages from aggregates a
   where a.billing_period_id = :period group by 1)

@@ -14,6 +14,7 @@ METERED = """
 meters: {airport.arrival: {owner: operations, versions: [{version: 1, fields: [{name: gate, kind: string}]}]}}
 """
 TAXED = 'tax_rates: [{jurisdiction: us-ca, category: stand, rate: "1", from: 2013-01-01, source: none}]'
+ENTITLED = "features: {lounge: {kind: boolean, owner: product}}"
 RULED = (
     "exclusion_rules: {never: {meter: airport.departure, conditions: [{property: flight, op: is_null}], reason: none}}"
 )
@@ -62,6 +63,7 @@ COMMANDS = {
     "parties.publish": lambda _: ("master", "load", PARTIES),
     "mappings.publish": lambda _: ("master", "load", MAPPED),
     "meters.publish": lambda _: ("master", "load", METERED),
+    "entitlements.publish": lambda _: ("master", "load", ENTITLED),
     "taxes.publish": lambda _: ("master", "load", TAXED),
     "rules.publish": lambda _: ("master", "load", RULED),
     "runs.request": lambda _: ("close", "newark", "2013-03"),
@@ -131,6 +133,7 @@ def state_of(operator):
     """What must not change when somebody is refused."""
     counts = (
         "people", "approval_policies", "sources", "accounts", "mappings", "meters", "tax_rates", "exclusion_rules",
+        "features",
         "billing_runs", "repairs", "approval_decisions",
     )  # fmt: skip
     listed = ", ".join(f"'{name}', (select count(*) from {name})" for name in counts)

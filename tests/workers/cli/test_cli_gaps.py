@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from workers.cli.send import LOCAL_USER
+from workers.cli.producing import LOCAL_USER
 
 MASTER = f"""
 connections:

@@ -179,10 +179,10 @@ def test_a_published_version_may_get_a_price_that_it_lacks_and_none_that_it_has_
         ("calls: {meter: call.ended", "calls: {meter: call", "there is no meter 'call'"),
         ("tests: {meter: call.ended", "tests: {meter: call", "there is no meter 'call'"),
         ("tests: {meter: call.ended", "tests: {metric: talks, meter: call.ended", "there is no metric 'talks'"),
-        ("aggregation: count", "aggregation: average", "metrics.calls.aggregation: is 'average'"),
+        ("aggregation: count", "aggregation: median", "metrics.calls.aggregation: is 'median'"),
         ("aggregation: count", "aggregation: sum, property: seconds", "has no seconds, which calls reads"),
         ('unit_amount: "0.25"', 'unit_amount: "-1"', "price_books.plain.calls.terms.unit_amount: is below zero"),
-        ("model: per_unit", "model: flat", "price_books.plain.calls.terms.model"),
+        ("model: per_unit", "model: by_moon", "price_books.plain.calls.terms.model"),
         ("kind: decimal", "kind: number", "meters.call.ended.versions[0].fields[0].kind"),
         ("op: equals", "op: like", "exclusion_rules.tests.conditions[0].op"),
         ("version: 1, from: 2026-01-01, prices", "version: 1, from: 2026-01-01, to: 2026-01-01, prices", "not after"),
@@ -215,6 +215,27 @@ def test_a_mistake_is_named_with_file_line_field_and_fix_and_nothing_is_loaded(o
 
 def test_a_price_of_a_metric_that_is_not_there_is_refused(load):
     assert "there is no metric 'talks'" in " ".join(load(changed("    calls: {terms", "    talks: {terms")).err.split())
+
+
+@pytest.mark.parametrize(
+    ("terms", "says"),
+    [
+        (
+            'model: percentage, rate_percent: "2", fixed_amount: "0.30"',
+            "calls.terms.model: percentage needs what each event came to; price a metric with the aggregation each",
+        ),
+        (
+            'model: matrix, dimensions: [region], default: {unit_amount: "1"}',
+            "calls.terms.dimensions: the metric is not kept apart by region; name dimensions of the metric",
+        ),
+    ],
+)
+def test_a_price_that_its_metric_can_never_be_priced_with_is_refused(load, operator, terms, says):
+    ran = load(changed('model: per_unit, unit_amount: "0.25"', terms))
+
+    assert ran.code == 2
+    assert says in " ".join(ran.err.split())
+    assert operator.rows("select 1 from metrics where name = 'calls'") == []
 
 
 def test_every_problem_of_a_file_is_named_at_once_with_its_line(load):

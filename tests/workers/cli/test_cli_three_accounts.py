@@ -9,7 +9,7 @@ from decimal import Decimal
 
 import pytest
 
-from workers.cli.send import LOCAL_USER
+from workers.cli.producing import LOCAL_USER
 
 MASTER = f"""
 connections:

@@ -1,0 +1,22 @@
+"""The codes of usage files and of the readings of registers; three lines each, as in `code_table.py`."""
+
+from typing import Final
+
+#: Why a row of a usage file is no event.
+OF_FILES: Final = """
+row_unreadable medium
+    A line of a usage file is no row of it: too long, not UTF-8, not JSON, or with more or fewer cells than its heading.
+    Write one row a line, in UTF-8, with as many cells as the heading.
+register_reading_ambiguous high
+    A register shows less than before, which neither a marked reset nor a plausible roll-over explains.
+    Mark the reset, give the register's capacity, or correct the reading, then import the file again.
+register_reading_implausible high
+    A register shows more than it can hold, or so much more than before that the reading must be wrong.
+    Correct the reading, or raise what may be used between two readings, then import the file again.
+register_reading_late medium
+    A reading lies before the last one that was taken, so the difference that was made then holds its usage already.
+    Nothing is lost; leave it out, or import the readings of a period together.
+register_readings_conflict medium
+    Two readings of a register at one instant differ.
+    Keep the right one, or mark the one after a reset as such, then import the file again.
+"""

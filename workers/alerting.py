@@ -1,0 +1,53 @@
+"""How alerts about limits come about: in the transaction that moved the usage, each threshold of a period once."""
+
+from collections.abc import Iterator, Sequence
+
+from domain.entitlement_terms import Limit
+from domain.entitlements import Alert, allowance, in_force, instant_in, reached
+from domain.notices import threshold_reached
+from workers.store import entitlement_alerts as store
+from workers.store import entitlements, notices
+from workers.store.entitlement_alerts import Near
+from workers.store.entitlements import Asked
+from workers.unit import Unit
+
+
+def alert(unit: Unit, batches: Sequence[int]) -> None:
+    """Owe a notice for each threshold that usage of the batches reached and that was not told before.
+
+    It is the last thing of its transaction that takes locks: whoever waits for them has written its windows already.
+    """
+    watched = store.touched(unit.conn, batches) if batches else []
+    if not watched:
+        return
+    store.lock(unit.conn, watched)
+    found = list(_alerts(unit, store.near(unit.conn, watched)))
+    fresh = store.insert(unit.conn, [(near.watched, each.threshold, each.allowance) for near, each in found])
+    told = {
+        f"{watched.subscription_id}/{watched.feature_id}/{watched.billing_period_id}/{each.threshold:04}": each
+        for watched, each in ((near.watched, each) for near, each in found)
+        if (watched, each.threshold) in fresh
+    }
+    if told:
+        notices.owe_all(
+            unit,
+            unit.ready[0],
+            {key: threshold_reached(each) for key, each in told.items()},
+            under=f"entitlements/{min(batches)}",
+        )
+
+
+def _alerts(unit: Unit, found: Sequence[Near]) -> Iterator[tuple[Near, Alert]]:
+    """The thresholds that each has reached by now, told before or not."""
+    asked = [Asked(each.subscription, each.feature, instant_in(each.window, unit.now)) for each in found]
+    for near, question, holding in zip(found, asked, entitlements.holdings(unit.conn, asked), strict=True):
+        assert holding is not None, question
+        terms = in_force(holding.entitlements, question.at)
+        if not isinstance(terms, Limit):
+            continue
+        left = allowance(holding, at=question.at)
+        for threshold in reached(terms, left):
+            yield near, Alert(
+                near.subscription, near.account, near.feature, near.metric, near.unit, near.period,
+                terms.enforcement, threshold, left,
+            )  # fmt: skip

@@ -1,0 +1,93 @@
+"""The lines of a document as they are explained: what was rated, what was billed of it, and what was billed before."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from domain.explanations import Told
+from domain.money import Currency, Money
+from domain.prices import TraceStep
+
+#: Lines that one question loads.
+LINES_MAX = 500
+#: Earlier documents of one line that are named.
+EARLIER_MAX = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """A line, the document it stands on, and what is told of it."""
+
+    line: int
+    position: int
+    invoice_id: int
+    number: str | None
+    kind: str
+    state: str
+    account: str
+    legal_entity: str
+    tax_category: str
+    told: Told
+
+
+_LINES = """
+select l.id as line, l.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency,
+  a.name as account, i.legal_entity_id as legal_entity, l.tax_category, m.name as metric, l.unit, r.dimensions,
+  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace, e.earlier
+from invoice_lines l join invoices i on i.id = l.invoice_id join accounts a on a.id = i.account_id
+join rated_usages r on r.id = l.rated_usage_id join metrics m on m.id = l.metric_id
+left join lateral (
+  select array_agg(coalesce(n.number_text, 'draft ' || n.id) order by n.id) as earlier from (
+    select j.id, j.number_text from invoice_lines o join rated_usages p on p.id = o.rated_usage_id
+    join invoices j on j.id = o.invoice_id
+    where o.subscription_id = l.subscription_id and o.metric_id = l.metric_id and o.price_id = l.price_id
+      and p.billing_period_id = r.billing_period_id and p.dimensions = r.dimensions and j.state <> 'void'
+      and o.id < l.id and o.net <> 0 order by j.id desc limit :earlier_max) n) e on true
+where {which} order by l.invoice_id, l.position limit :lines_max
+"""
+
+
+def line(conn: Connection, line_id: int) -> list[Explained]:
+    """The line of that number, or none."""
+    return _lines(conn, "l.id = :line_id", line_id=line_id)
+
+
+def lines_of(conn: Connection, document: str, *, position: int | None) -> list[Explained]:
+    """The line at a position, or all, of the documents with that number, or of the draft with that id."""
+    which = "(i.number_text = :document or (i.number_text is null and i.id::text = :document))"
+    if position is None:
+        return _lines(conn, which, document=document)
+    return _lines(conn, f"{which} and l.position = :position", document=document, position=position)
+
+
+def _lines(conn: Connection, which: str, **values: object) -> list[Explained]:
+    bounds = {"lines_max": LINES_MAX, "earlier_max": EARLIER_MAX}
+    return [_explained(row) for row in conn.execute(text(_LINES.format(which=which)), {**values, **bounds})]
+
+
+def _explained(row: Row[Any]) -> Explained:
+    currency = Currency(row.currency)
+    told = Told(
+        metric=row.metric,
+        unit=row.unit,
+        dimensions=json.loads(row.dimensions) if row.dimensions else {},
+        starts_on=row.service_starts_on,
+        ends_on=row.service_ends_on,
+        period_quantity=row.period_quantity,
+        quantity=row.quantity,
+        amount=Money(row.amount, currency),
+        net=Money(row.net, currency),
+        steps=_steps(row.trace),
+        earlier=tuple(row.earlier or ()),
+    )
+    return Explained(
+        row.line, row.position, row.invoice_id, row.number, row.kind, row.state, row.account, row.legal_entity,
+        row.tax_category, told,
+    )  # fmt: skip
+
+
+def _steps(trace: Sequence[dict[str, Any]]) -> tuple[TraceStep, ...]:
+    return tuple(TraceStep.from_json(step) for step in trace)
