@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from workers.cli import console, reach
+from workers.cli import console, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
@@ -28,6 +28,8 @@ def group() -> None:
 
 
 app.command("import")(import_)
+app.command("messages")(master_messages.list_)
+app.command("retry")(master_messages.retry)
 
 
 @app.command("load")
