@@ -130,17 +130,19 @@ def drawn(
     return tuple(found)
 
 
-def returned(entries: Sequence[Entry], amount: Money, *, at: datetime, reference: str) -> tuple[Entry, ...]:
+def returned(entries: Sequence[Entry], amount: Money, *, reference: str) -> tuple[Entry, ...]:
     """The entries that give back what a document drew, at most `amount` of it: what was drawn last comes back first.
 
-    It comes back to the grants that it was drawn from; one that has ended since ends again, with what came back.
+    It comes back to the grants that it was drawn from, as of the instant at which it was drawn: what bills the same
+    service again may draw it again. A grant that has ended since ends again, with what came back.
     """
-    held: dict[str, Money] = {}
+    held: dict[tuple[str, datetime], Money] = {}
     for entry in entries:
         if entry.reference == reference and entry.kind in {"drawn", "returned"}:
-            held[entry.grant] = held.get(entry.grant, Money.zero(amount.currency)) - entry.amount
+            key = entry.grant, entry.at
+            held[key] = held.get(key, Money.zero(amount.currency)) - entry.amount
     found, left = [], amount
-    for grant, out in reversed(held.items()):
+    for (grant, at), out in reversed(held.items()):
         back = min(out, left)
         if back.amount > 0:
             found.append(Entry(grant, "returned", back, at, reference))
@@ -151,26 +153,25 @@ def returned(entries: Sequence[Entry], amount: Money, *, at: datetime, reference
 def ended(grants: Iterable[Grant], entries: Sequence[Entry], *, at: datetime) -> Ended:
     """What becomes of grants that have ended by then and still hold something: part is carried on, the rest expires.
 
-    Entries are of the instant of the end, or of what came back after it. Asked again it makes nothing new.
+    Entries are of the instant of the end. Asked again it makes nothing new, but for what came back since: that expires.
     """
     made: list[Entry] = []
     carried: list[Grant] = []
     for grant in sorted(grants, key=_order):
         if grant.expires_at is None or grant.expires_at > at:
             continue
-        own = [entry for entry in entries if entry.grant == grant.id and entry.at <= at]
+        own = [entry for entry in entries if entry.grant == grant.id]
         left, was_ended = total((entry.amount for entry in own), grant.amount.currency), _was_ended(own)
         if left.amount <= 0:
             continue
-        ends_at = max(grant.expires_at, *(entry.at for entry in own))
         rest = left
         if grant.rollover is not None and not was_ended and grant.rollover.of(left).amount > 0:
             new = _carried(grant, grant.rollover, left)
             carried.append(new)
-            made += [Entry(grant.id, "carried", -new.amount, ends_at, new.id), opened(new)]
+            made += [Entry(grant.id, "carried", -new.amount, grant.expires_at, new.id), opened(new)]
             rest -= new.amount
         if rest.amount > 0:
-            made.append(Entry(grant.id, "expired", -rest, ends_at))
+            made.append(Entry(grant.id, "expired", -rest, grant.expires_at))
     return Ended(tuple(made), tuple(carried))
 
 

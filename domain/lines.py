@@ -1,6 +1,6 @@
 """Lines of a period that is billed in parts: what each part bills, and what is booked where usage changes later."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import pairwise
@@ -18,7 +18,9 @@ _FIRST: Final = ("single", "first")
 _LAST: Final = ("single", "last")
 #: Models whose units cost what they cost however many follow. Any other is billed with the last part, as a whole: by
 #: volume, later units make earlier ones cheaper.
-_IN_PARTS: Final = ("per_unit", "graduated", "package")
+_IN_PARTS: Final = ("per_unit", "graduated", "graduated_percentage", "package")
+#: Facts of a step that say what one unit costs.
+_RATES: Final = frozenset({"unit_amount", "rate_percent"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,8 @@ def _line(price: Price, part: Part, *, begins: bool, ends: bool, tops_up: bool) 
         # A first part has nothing before it; a package that was started elsewhere is charged whole again.
         is_start = begins and (not before or plain.model == "package")
         raw = _difference(plain, None if is_start else before, EXACT.add(before, quantity))
-        by = _off_left(plain, before, by, Money.zero(part.billed.currency))
+        if before or not begins:
+            by = _off_left(plain, before, by, Money.zero(part.billed.currency))
     elif ends:
         whole = plain if by.windowed is None else Adjusted(plain, Adjustments(windowed=by.windowed))
         raw = _difference(whole, None, EXACT.add(before, quantity))
@@ -177,19 +180,34 @@ def _line(price: Price, part: Part, *, begins: bool, ends: bool, tops_up: bool) 
 
 def _difference(price: Price, before: Decimal | None, after: Decimal) -> Iterator[_Raw]:
     """What the price's steps come to after a part, less what they came to before it; None if nothing was before it."""
-    earlier = {} if before is None else {_key(step): step for step in price.price(Measured(before)).steps}
-    for step in price.price(Measured(after)).steps:
-        quantity, amount = _count(step), step.amount
-        if _key(step) in earlier:
-            same = earlier[_key(step)]
-            quantity, amount = EXACT.subtract(quantity, _count(same)), EXACT.subtract(amount, same.amount)
-        if amount or (quantity and step.fact("unit_amount") is not None):
-            tier = step.fact("tier")
-            yield step.rule, None if tier is None else int(tier), quantity, amount
+    now = price.price(Measured(after)).steps
+    then = () if before is None else price.price(Measured(before)).steps
+    capped = {step.fact("tier") for step in now if step.rule == "tier_cap"}
+    earlier = {(rule, tier): (count, amount) for rule, tier, count, amount, _ in _grouped(then, capped)}
+    for rule, tier, count, amount, is_usage in _grouped(now, capped):
+        count_before, amount_before = earlier.get((rule, tier), (ZERO, ZERO))
+        quantity, more = EXACT.subtract(count, count_before), EXACT.subtract(amount, amount_before)
+        if more or (quantity and is_usage):
+            yield rule, None if tier is None else int(tier), quantity, more
 
 
-def _key(step: TraceStep) -> tuple[str, str | None]:
-    return step.rule, step.fact("tier")
+def _grouped(
+    steps: Iterable[TraceStep], capped: Collection[str | None]
+) -> list[tuple[str, str | None, Decimal, Decimal, bool]]:
+    """The steps as (rule, tier, count, amount, whether units have a price); what has a cap is one, with its cap."""
+    found: dict[tuple[str, str | None], tuple[Decimal, Decimal, bool]] = {}
+    for step in steps:
+        tier = step.fact("tier")
+        key = ("per_unit", None) if step.rule == "cap" else ("tier" if tier in capped else step.rule, tier)
+        count, amount, is_usage = found.get(key, (ZERO, ZERO, False))
+        has_rate = not _RATES.isdisjoint(dict(step.facts))
+        is_counted = key[0] == step.rule
+        found[key] = (
+            EXACT.add(count, _count(step)) if is_counted else count,
+            EXACT.add(amount, step.amount),
+            is_usage or has_rate,
+        )
+    return [(*key, *values) for key, values in found.items()]
 
 
 def _count(step: TraceStep) -> Decimal:
@@ -218,8 +236,8 @@ def _discounted(raw: Iterable[_Raw], by: Adjustments, billed: Money) -> tuple[Co
 
 
 def _off_left(plain: Plain, before: Decimal, by: Adjustments, none: Money) -> Adjustments:
-    """The adjustments with what the parts before have left of the amount off."""
-    if not by.amount_off or not before:
+    """The adjustments with what the parts before have left of the amount off; a flat amount uses it without a unit."""
+    if not by.amount_off:
         return by
     earlier = _discounted(_difference(plain, None, before), Adjustments(percentage=by.percentage), none)
     used = total((each.net for each in earlier), none.currency).amount

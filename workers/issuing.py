@@ -1,12 +1,13 @@
 """How approved drafts become documents: booked, on their way to the ERP, and, last of all, numbered."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Final
 
 from domain.documents import Document
 from domain.journal import document_entry
 from queues.work import Ready
-from workers.store import erp_postings, invoices, journal, numbers, run_drafts
+from workers.store import erp_postings, invoices, journal, numbers, prepaid, run_drafts
 from workers.store.billing_runs import Run
 from workers.store.numbers import Unnumbered
 from workers.unit import Unit
@@ -20,6 +21,7 @@ def issue(unit: Unit, ready: Ready, run: Run) -> bool:
     ids = run_drafts.taxed(unit.conn, run, limit=ISSUED_MAX)
     documents = invoices.documents(unit.conn, ids)
     _book(unit, documents)
+    prepaid.draw(unit.conn, documents, at=run.ends_at - timedelta(microseconds=1))
     for posting in erp_postings.plan(unit.conn, ids):
         unit.then(
             ready, "post", f"erp_posting/{posting.id}", lane="close", connection_id=posting.connection_id, weight=1

@@ -7,7 +7,7 @@ from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import acting, appraisal, audit, identity, notices, parked, recompute, retention, totals
+from workers.store import acting, appraisal, audit, identity, notices, parked, prepaid, recompute, retention, totals
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.unit import database_now
@@ -68,6 +68,18 @@ def erase_bodies() -> None:
             break
         total += erased.receipts
     log.info("bodies erased", receipts=total)
+
+
+def end_credits() -> None:
+    """End the credits whose time is over and whose periods are closed, in bounded steps until none is left."""
+    while True:
+        with engine().begin() as conn:
+            acting.name(conn, Named("tallyline", "their time is over"))
+            audit.hold(conn)
+            count = prepaid.end_due(conn)
+        if not count:
+            return
+        log.info("credits ended", grants=count)
 
 
 def check_books() -> None:

@@ -1,6 +1,6 @@
 """A price with its adjustments: every step of them is in the trace, and the steps sum to the amount."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
@@ -69,7 +69,10 @@ class Adjusted(Generic[M_co]):
     def _usage(self, measured: Measured) -> Iterator[TraceStep]:
         """The price of the usage, bucket by bucket if that is how it is committed; free units go to earlier ones."""
         by, before = self.adjustments, ZERO
-        for bucket in self._buckets(measured):
+        buckets = self._buckets(measured)
+        if not buckets:
+            yield from self.of.price(replace(measured, quantity=ZERO)).steps
+        for bucket in buckets:
             quantity = by.converted(bucket.quantity)
             if by.convert is not None:
                 yield TraceStep.of("converted", ZERO, quantity=bucket.quantity, converted=quantity)
@@ -77,32 +80,42 @@ class Adjusted(Generic[M_co]):
             if free:
                 yield TraceStep.of("free_units", ZERO, quantity=free)
             before = EXACT.add(before, quantity)
-            priced = self.of.price(replace(bucket, quantity=EXACT.subtract(quantity, free)))
+            priced = self.of.price(self._reduced(bucket, EXACT.subtract(quantity, free), free))
             yield from priced.steps
             if by.windowed is not None:
                 yield from _commitment(by.windowed, priced.amount)
 
-    def _buckets(self, measured: Measured) -> Iterator[Measured]:
+    def _buckets(self, measured: Measured) -> Sequence[Measured]:
+        """What is priced alone: the buckets that hold usage if a commitment is about them, else all at once."""
         if self.adjustments.windowed is None or measured.buckets is None:
-            yield measured
-            return
-        for quantity in measured.buckets:
-            yield replace(measured, quantity=quantity)
+            return (measured,)
+        return [replace(measured, quantity=quantity, unprorated=None) for quantity in measured.buckets]
+
+    def _reduced(self, measured: Measured, quantity: Decimal, free: Decimal) -> Measured:
+        """What the price sees: the converted quantity less what is free, and so before it was prorated."""
+        if measured.unprorated is None:
+            return replace(measured, quantity=quantity)
+        whole = EXACT.subtract(self.adjustments.converted(measured.unprorated), free)
+        return replace(measured, quantity=quantity, unprorated=max(whole, ZERO))
 
     def _discount(self, amount: Decimal) -> TraceStep | None:
         percentage, discount = self.adjustments.percentage, self.adjustments.discount(amount)
-        return TraceStep.of("discount", -discount, percentage=percentage, of=amount) if discount else None
+        return TraceStep.of("discount", EXACT.minus(discount), percentage=percentage, of=amount) if discount else None
 
     def _amount_off(self, amount: Decimal) -> TraceStep | None:
         off = max(min(self.adjustments.amount_off, amount), ZERO)
-        return TraceStep.of("amount_off", -off, amount_off=self.adjustments.amount_off, of=amount) if off else None
+        return (
+            TraceStep.of("amount_off", EXACT.minus(off), amount_off=self.adjustments.amount_off, of=amount)
+            if off
+            else None
+        )
 
     def _maximum(self, amount: Decimal) -> TraceStep | None:
         maximum = self.adjustments.maximum
         if maximum is None:
             return None
         above = over_maximum(amount, maximum)
-        return TraceStep.of("maximum", -above, maximum=maximum, of=amount) if above else None
+        return TraceStep.of("maximum", EXACT.minus(above), maximum=maximum, of=amount) if above else None
 
     def _minimum(self, measured: Measured, amount: Decimal) -> TraceStep | None:
         if self.adjustments.minimum is None:

@@ -64,7 +64,7 @@ class Conversion:
             return Decimal(rest > 0)
         if self.rounding == "floor":
             return -Decimal(rest < 0)
-        is_carried = EXACT.multiply(abs(rest), Decimal(2)) >= self.divisor
+        is_carried = EXACT.multiply(EXACT.abs(rest), Decimal(2)) >= self.divisor
         return Decimal(is_carried).copy_sign(rest) if is_carried else ZERO
 
 
@@ -85,7 +85,7 @@ class Adjustments:
 
     They act on each rated usage: one price, subscription, period and set of dimensions. `percentage` is taken off
     each amount, `amount_off` once off the period, down to nothing; `maximum` and `minimum` bound the period, `windowed`
-    bounds each time bucket of it.
+    bounds each time bucket of it that holds usage; without buckets the period is one.
     """
 
     convert: Conversion | None = None

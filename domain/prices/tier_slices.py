@@ -67,7 +67,7 @@ def slices_amount(ladder: Graduated, moves: Sequence[Move]) -> Priced:
         return Priced.of(TraceStep.of("total_below_zero_is_free", ZERO, quantity=level))
     usage = exact_sum(step.amount for step in steps)
     if usage < 0:
-        steps.append(TraceStep.of("usage_below_zero_is_free", -usage))
+        steps.append(TraceStep.of("usage_below_zero_is_free", EXACT.minus(usage)))
     return Priced.of(*steps, *_flats(ladder, top))
 
 

@@ -33,7 +33,8 @@ def period_of(record: Figures) -> Window:
 
 def taken(record: Figures, metric: Metric) -> Iterator[tuple[datetime, Contribution, Figures]]:
     """What the line would attribute: an event without a number is an exception, and contributes nothing."""
-    for event in record["input"]["events"]:
+    for given in record["input"]["events"]:
+        event = {name: Decimal(str(value)) if isinstance(value, float) else value for name, value in given.items()}
         happened_at = parse_instant(event["timestamp"])
         if metric.takes(event):
             try:
@@ -80,11 +81,14 @@ def weighted_sum(record: Figures) -> Figures:
 def weighted_sum_grouped(record: Figures) -> Figures:
     metric = metric_of(record, "weighted_sum", dimensions=["group"])
     period = period_of(record)
-    groups: dict[str, list[Contribution]] = {}
+    groups: dict[str | None, list[Contribution]] = {}
+    initial = record["params"].get("initial_value", "0")
     for happened_at, contribution, event in taken(record, metric):
         if period.contains(happened_at) or (metric.carries_over and happened_at < period.ends_at):
             assert metric.dimension_text(event)
-            groups.setdefault(event["group"], []).append(contribution)
+            level = {"value": initial.get(event["group"], "0") if isinstance(initial, dict) else initial}
+            before = metric.contribution(level, happened_at=period.starts_at - timedelta(days=1))
+            groups.setdefault(event["group"], [before]).append(contribution)
     span = Span.whole(period)
     return {
         "groups": {
@@ -111,7 +115,10 @@ def prorated_units(record: Figures) -> Figures:
 def prorated_members(record: Figures) -> Figures:
     metric = metric_of(record, "unique_count", property="id", operation="op")
     operations = [(at, event["id"], event.get("op") != "remove") for at, _, event in taken(record, metric)]
-    return {"value": prorated_unique(operations, proration_of(record))}
+    proration = proration_of(record)
+    here = Kept.of((each, 1) for at, each, _ in taken(record, metric) if at < proration.period.ends_at)
+    full = metric.measured([here], Span.whole(proration.period)).quantity
+    return {"value": prorated_unique(operations, proration), "full_units": full}
 
 
 def byte_hours(record: Figures) -> Figures:

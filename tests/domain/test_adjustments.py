@@ -157,6 +157,21 @@ def test_a_commitment_holds_for_each_bucket_alone_and_free_units_go_to_the_first
     assert price.amount_for(Decimal(14)).amount == 10 + 16 * Decimal("1.5")
 
 
+def test_a_bucket_without_usage_is_not_topped_up():
+    price = adjusted(windowed={"amount": "10", "true_up": True})
+
+    assert price.price(Measured.none()).amount == 0
+    assert price.price(Measured(Decimal(0))).amount == 10
+
+
+def test_a_tier_is_chosen_by_the_converted_quantity_before_it_was_prorated_less_what_is_free():
+    tiers = [{"up_to": "10", "unit_amount": "3"}, {"up_to": None, "unit_amount": "2"}]
+    price = adjusted({"model": "volume", "tiers": tiers}, convert={"divisor": "100"}, free_units="1")
+
+    assert price.price(Measured(Decimal(600), unprorated=Decimal(1200))).amount == 10
+    assert price.price(Measured(Decimal(600), unprorated=Decimal(1100))).amount == 15
+
+
 def test_a_commitment_without_true_up_leaves_low_usage_alone():
     assert adjusted(windowed={"amount": "10"}).amount_for(Decimal(2)).amount == 4
 

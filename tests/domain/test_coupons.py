@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from domain.coupons import Coupon, CouponInvalid, Discountable, redeemed
 from domain.discounts import percentage_per_line, spread, spread_exactly
-from domain.money import AllocationImpossible, Currency, Money, total
+from domain.money import EXACT, AllocationImpossible, Currency, Money, total
 
 pytestmark = pytest.mark.fast
 
@@ -46,7 +46,7 @@ def test_a_discount_that_is_spread_sums_to_itself_and_takes_no_more_than_there_i
     for shares in (spread(discount, given), spread_exactly(discount, given)):
         assert total(shares, EUR) == min(discount, positive)
         for share, amount in zip(shares, given, strict=True):
-            assert 0 <= share.amount <= max(amount.amount, 0) + Decimal("1e-40")
+            assert 0 <= share.amount <= EXACT.add(max(amount.amount, Decimal(0)), Decimal("1e-40"))
     assert all(share.is_rounded for share in spread(discount, given))
 
 

@@ -65,8 +65,7 @@ def test_no_grant_is_ever_negative_in_whatever_order_of_time_things_are_booked(g
         if act == "draw":
             entries += drawn(grants, entries, amount, at=day(on), reference=f"d{number}")
         elif act == "return":
-            last = max((day(on), *(entry.at for entry in entries)))
-            entries += returned(entries, amount, at=last, reference=f"d{number - 1}")
+            entries += returned(entries, amount, reference=f"d{number - 1}")
         else:
             end = ended(grants, entries, at=day(on))
             grants, entries = [*grants, *end.carried], [*entries, *end.entries]
@@ -119,12 +118,14 @@ def test_what_is_given_back_was_drawn_and_no_more_of_it(grants, due, back):
     entries += drawn(grants, entries, due, at=day(15), reference="d1")
     out = -total((entry.amount for entry in entries if entry.kind == "drawn"), USD)
 
-    found = returned(entries, back, at=day(16), reference="d1")
-    again = returned([*entries, *found], out, at=day(17), reference="d1")
+    found = returned(entries, back, reference="d1")
+    again = returned([*entries, *found], out, reference="d1")
 
     assert total((entry.amount for entry in found), USD) == min(back, out)
     assert total((entry.amount for entry in (*found, *again)), USD) == out
-    assert returned(entries, back, at=day(16), reference="d2") == ()
+    assert returned(entries, back, reference="d2") == ()
+    there = balance(grants, [entry for entry in entries if entry.kind == "granted"], at=day(15), currency=USD)
+    assert balance(grants, [*entries, *found, *again], at=day(15), currency=USD) == there
 
 
 def test_grants_are_drawn_by_priority_then_the_one_that_ends_first_then_the_oldest():
@@ -164,25 +165,39 @@ def test_a_rest_is_carried_into_a_new_grant_up_to_its_share_and_amount_and_expir
     assert ended([grant], entries, at=day(30)).entries == ()
 
 
-def test_what_comes_back_to_a_grant_that_has_ended_expires_then():
-    grant = Grant("jan", usd("100"), day(0), day(31), rollover=Rollover(28, amount=usd("0")))
-    entries = [opened(grant), *drawn([grant], [opened(grant)], usd("100"), at=day(3), reference="d1")]
-    assert ended([grant], entries, at=day(31)).entries == ()
-    entries += returned(entries, usd("40"), at=day(35), reference="d1")
+def test_what_comes_back_to_a_grant_that_has_ended_expires_unless_nothing_was_carried_on_yet():
+    grant = Grant("jan", usd("100"), day(0), day(31), rollover=Rollover(28, amount=usd("30")))
+    drawn_all = [opened(grant), *drawn([grant], [opened(grant)], usd("100"), at=day(3), reference="d1")]
+    drawn_part = [opened(grant), *drawn([grant], [opened(grant)], usd("90"), at=day(3), reference="d1")]
+    assert ended([grant], drawn_all, at=day(31)).entries == ()
+    drawn_part += ended([grant], drawn_part, at=day(31)).entries
 
-    assert ended([grant], entries, at=day(36)).entries == (Entry("jan", "expired", usd("-40"), day(35)),)
-    assert balance([grant], entries, at=day(35), currency=USD) == NONE
+    late = [*drawn_all, *returned(drawn_all, usd("40"), reference="d1")]
+    later = [*drawn_part, *returned(drawn_part, usd("40"), reference="d1")]
+
+    assert [(each.kind, each.amount) for each in ended([grant], late, at=day(36)).entries] == [
+        ("carried", usd("-30")), ("granted", usd("30")), ("expired", usd("-10")),
+    ]  # fmt: skip
+    assert ended([grant], later, at=day(36)).entries == (Entry("jan", "expired", usd("-40"), day(31)),)
 
 
 def test_what_is_booked_for_later_is_not_spent_twice():
     grant = Grant("jan", usd("100"), day(0))
     entries = [opened(grant), *drawn([grant], [opened(grant)], usd("80"), at=day(10), reference="d1")]
-    entries += returned(entries, usd("80"), at=day(20), reference="d1")
 
     (early,) = drawn([grant], entries, usd("90"), at=day(5), reference="d2")
-    (late,) = drawn([grant], entries, usd("90"), at=day(20), reference="d2")
 
-    assert (early.amount, late.amount) == (usd("-20"), usd("-90"))
+    assert early.amount == usd("-20")
+
+
+def test_what_came_back_may_be_drawn_for_the_same_service_again():
+    grant = Grant("jan", usd("100"), day(0), day(31))
+    entries = [opened(grant), *drawn([grant], [opened(grant)], usd("80"), at=day(10), reference="d1")]
+    entries += returned(entries, usd("80"), reference="d1")
+
+    (again,) = drawn([grant], entries, usd("90"), at=day(10), reference="d2")
+
+    assert again.amount == usd("-90")
 
 
 @pytest.mark.parametrize(

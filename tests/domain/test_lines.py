@@ -16,6 +16,7 @@ pytestmark = pytest.mark.fast
 USD = Currency("USD")
 NONE = Money.zero(USD)
 TIERS = [{"up_to": "10", "unit_amount": "2", "flat_amount": "7"}, {"up_to": None, "unit_amount": "1"}]
+OPEN = {"up_to": None, "unit_amount": "1"}
 GRADUATED = {"model": "graduated", "zero_usage": "first_tier_flat", "tiers": TIERS}
 
 
@@ -53,6 +54,16 @@ def test_the_parts_of_a_period_sum_to_the_whole_but_for_their_cents(price, by, g
     whole = part_line(Adjusted(price, by), part(before))
 
     assert abs(billed - whole.total).amount <= (components + len(whole.components)) * Decimal("0.01")
+
+
+def test_an_amount_that_came_off_a_flat_amount_without_usage_does_not_come_off_again():
+    ladder = {"model": "graduated", "tiers": [{"up_to": None, "unit_amount": "1", "flat_amount": "5"}]}
+    price = parse_price({**ladder, "zero_usage": "first_tier_flat", "adjustments": {"amount_off": "8"}})
+
+    first = part_line(price, part(0, "first"))
+    last = part_line(price, part(10, "last", billed=first.total))
+
+    assert (first.total, last.total) == (usd("0"), usd("7"))  # 5 and 10, of which 8 come off
 
 
 @given(prices(), bounds(), st.lists(quantities(), min_size=1, max_size=5))
@@ -106,6 +117,24 @@ def test_a_part_that_crosses_a_tier_has_a_component_for_each_side():
     assert [(each.tier, each.quantity, each.amount) for each in line.components] == [
         (1, 2, usd("4")), (2, 3, usd("3")),
     ]  # fmt: skip
+
+
+def test_what_has_a_cap_is_one_component_so_that_a_maximum_sees_what_it_comes_to():
+    tiers = [{"up_to": "10", "unit_amount": "2", "flat_amount": "7", "cap_amount": "15"}, OPEN]
+    ladder = parse_price({**GRADUATED, "tiers": tiers, "adjustments": {"maximum": "16"}})
+    unit = parse_price({"model": "per_unit", "unit_amount": "2", "cap_amount": "15"})
+
+    assert [each.net for each in part_line(ladder, part(12)).components] == [usd("15"), usd("1")]
+    assert [each.net for each in part_line(ladder, part(3, "mid", before=3)).components] == [usd("2")]
+    assert part_line(unit, part(9, "first")).total == usd("15")
+    assert part_line(unit, part(9, "last", before=9)).total == NONE
+
+
+def test_turnover_is_billed_in_parts_by_the_percentages_of_its_tiers():
+    tiers = [{"up_to": "100", "rate_percent": "2"}, {"up_to": None, "rate_percent": "1"}]
+    price = parse_price({"model": "graduated_percentage", "tiers": tiers})
+
+    assert part_line(price, part(100, "last", before=50)).total == usd("1.50")
 
 
 def test_every_component_is_rounded_before_its_discount():

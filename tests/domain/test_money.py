@@ -1,4 +1,5 @@
 from decimal import Decimal, Inexact
+from functools import reduce
 
 import pytest
 from domain_strategies import currencies, decimals
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from domain.currencies import MINOR_UNITS, WITHOUT_MINOR_UNITS
 from domain.money import (
     EXACT,
+    QUOTIENT,
     AllocationImpossible,
     CurrenciesMixed,
     Currency,
@@ -153,8 +155,8 @@ def test_parts_sum_to_the_whole_and_differ_from_their_share_by_less_than_a_minor
     assert total(parts, currency) == whole
     for part, weight in zip(parts, weights, strict=True):
         assert part.is_rounded
-        share = whole.amount * weight / sum(weights)
-        assert abs(part.amount - share) < Decimal(1).scaleb(-currency.minor_units)
+        share = QUOTIENT.divide(EXACT.multiply(whole.amount, weight), reduce(EXACT.add, weights))
+        assert EXACT.abs(EXACT.subtract(part.amount, share)) < Decimal(1).scaleb(-currency.minor_units)
 
 
 def test_equal_remainders_go_to_the_earlier_weight():

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.definitions import Definition, DefinitionInvalid
+from domain.money import EXACT
 from domain.units import MODES, Conversion, Rounding
 
 pytestmark = pytest.mark.fast
@@ -81,7 +82,7 @@ def test_a_quotient_that_does_not_end_is_rounded_as_its_exact_value(quantity, fa
 
 
 def test_a_value_just_beyond_a_tie_is_not_taken_for_one():
-    nearly = Decimal(5 * 10**29) + Decimal("1E-30")
+    nearly = EXACT.add(Decimal(5 * 10**29), Decimal("1E-30"))
 
     assert Conversion(nearly, Decimal(10**30), "half_up").apply(Decimal(1)) == 1
     assert Conversion(nearly, Decimal(10**30), "down").apply(Decimal(1)) == 0

@@ -72,7 +72,7 @@ def test_short_numbers_and_quantiles():
 
 
 def test_every_part_of_the_line_is_a_process_type_of_the_procfile():
-    assert {*fleet.QUEUES, "scheduler"} <= fleet.commands().keys()
+    assert {*fleet.LINE, "scheduler"} <= fleet.commands().keys()
 
 
 def test_postgres_syncs_while_it_is_measured():

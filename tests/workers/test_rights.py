@@ -29,6 +29,7 @@ TABLES = sorted(
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities", "account_identities", "tax_registrations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
+    | {"credit_grants", "credit_entries"}
 )
 
 

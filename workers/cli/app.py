@@ -16,6 +16,7 @@ from workers.cli import (
     on_call,
     people,
     policies,
+    prepaid,
     prices,
     repair,
     replay,
@@ -60,6 +61,7 @@ app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")
 app.add_typer(entitlements.app, name="entitlements")
+app.add_typer(prepaid.app, name="credits")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)

@@ -7,7 +7,7 @@ from domain.money import Currency
 from queues import exceptions, work
 from queues.topology import queue_name
 from queues.work import Hintable, NewWork
-from workers.store import journal
+from workers.store import journal, prepaid
 from workers.store.repairs import Repair
 
 _WAKE = text("""
@@ -62,3 +62,4 @@ def void_document(conn: Connection, repair: Repair) -> None:
         text("update invoices set state = 'void' where id = :id and state = 'issued'"),
         {"id": repair.invoice_id},
     )
+    prepaid.give_back(conn, repair.invoice_id)
