@@ -25,10 +25,16 @@ def optional(params: Figures, *names: str) -> Figures:
 
 
 def ladder(model: str, params: Figures) -> Price:
-    tiers = [{**tier} for tier in params["tiers"]]
-    for tier in tiers:
-        if "tier_cap" in tier:
-            tier["cap_amount"] = tier.pop("tier_cap")
+    rate = "rate_percent" if model == "graduated_percentage" else "unit_amount"
+    tiers = [
+        {
+            "up_to": tier.get("up_to"),
+            rate: tier.get(rate) or "0",
+            "flat_amount": tier.get("flat_amount"),
+            **({"cap_amount": tier["tier_cap"]} if tier.get("tier_cap") is not None else {}),
+        }
+        for tier in params["tiers"]
+    ]
     return parse_price({"model": model, "tiers": tiers, "zero_usage": params.get("zero_usage", "none")})
 
 
@@ -192,17 +198,24 @@ def package(record: Figures) -> Figures:
 
 
 def percentage_price(params: Figures) -> Price:
-    """An allowance of zero is one that is not given."""
+    """An allowance of zero is one that is not given.
+
+    Walked event by event, as where an event has bounds, the free events never end what the free amount still covers.
+    """
+    has_bounds = any(params.get(name) is not None for name in ("per_transaction_min", "per_transaction_max"))
+    is_by_amount = has_bounds and Decimal(params.get("free_units_per_total_aggregation") or 0)
     given = {
         "fixed_amount": params.get("fixed_amount"),
         "free_amount": params.get("free_units_per_total_aggregation"),
         "event_minimum": params.get("per_transaction_min"),
         "event_maximum": params.get("per_transaction_max"),
         "rate_percent": params["rate_percent"],
-        "free_events": int(Decimal(params.get("free_units_per_events") or 0)),
+        "free_events": 0 if is_by_amount else int(Decimal(params.get("free_units_per_events") or 0)),
     }
     unset = {name for name, value in given.items() if value is None}
     unset |= {name for name in ("free_events", "free_amount") if name not in unset and not Decimal(given[name])}
+    if {"event_minimum", "event_maximum"} - unset and "free_amount" not in unset:
+        unset.add("free_events")
     return parse_price({"model": "percentage", **{name: each for name, each in given.items() if name not in unset}})
 
 
@@ -269,7 +282,7 @@ def nested(price: Figures) -> Figures:
     """The terms of a price that lies in another one; what we call otherwise is renamed."""
     models = {"unit": "per_unit", "per_unit": "per_unit", "tiered": "graduated", "percentage": "percentage"}
     model = models.get(price["type"], price["type"])
-    terms = {name: value for name, value in price.items() if name not in {"type", "rounding"}}
+    terms = {name: value for name, value in price.items() if name not in {"type", "rounding"} and value is not None}
     if model == "package":
         terms["package_amount"] = terms.pop("unit_amount")
     if model in {"graduated", "volume"}:
@@ -289,7 +302,7 @@ def block_terms(charged: str, tiers: Sequence[Figures]) -> Figures:
         {
             "block_size": tier["block_size"],
             "block_amount": tier["block_price"],
-            "max_blocks": tier["max_blocks"],
+            "max_blocks": tier.get("max_blocks"),
         }
         for tier in tiers
     ]
