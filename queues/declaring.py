@@ -42,6 +42,12 @@ class Declared:
             if queue == topology.INTAKE_QUEUE:
                 channel.queue_bind(queue, exchange, key)
 
+    def master(self, channel: Channel) -> None:
+        """Make sure other systems can send master data: exchange `master` and its queue."""
+        self.exchange(channel, topology.MASTER_EXCHANGE)
+        _declare_queue(channel, topology.MASTER_QUEUE, topology.parked_queue_arguments())
+        channel.queue_bind(topology.MASTER_QUEUE, topology.MASTER_EXCHANGE, "#")
+
     def _rung(self, channel: Channel, delay_s: int) -> None:
         name = topology.delay_name(delay_s)
         if name not in self._names:

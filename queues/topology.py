@@ -30,6 +30,9 @@ STEPS_PER_CONNECTION: frozenset[Step] = frozenset({"post"})
 INTAKE_QUEUE = "intake"
 USAGE_EXCHANGE = "usage"
 UNROUTED_EXCHANGE = "usage.unrouted"
+#: Where other systems say what changed of their master data, and the queue that keeps it until it is stored.
+MASTER_EXCHANGE = "master"
+MASTER_QUEUE = "master"
 NOTICES_EXCHANGE = "tallyline"
 REFUSALS_EXCHANGE = "refusals"
 
@@ -141,7 +144,7 @@ def work_queue_arguments(queue: str) -> Arguments:
 
 
 def parked_queue_arguments() -> Arguments:
-    """`intake` and `.XQ`: nothing expires, nothing is dropped however often it is looked at."""
+    """`intake`, `master` and `.XQ`: nothing expires, nothing is dropped however often it is looked at."""
     return {"x-queue-type": "quorum", "x-delivery-limit": DELIVERIES_UNLIMITED}
 
 
@@ -163,9 +166,13 @@ def refusals_queue_arguments() -> Arguments:
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """A RabbitMQ user that may send usage and fetch its own refusals, and nothing else."""
+    """A RabbitMQ user that may send usage and fetch its own refusals, and nothing else.
+
+    One for a system that keeps master data sends to `master` instead.
+    """
 
     user: str
+    exchange: str = USAGE_EXCHANGE
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.user):
@@ -178,10 +185,10 @@ class Upstream:
 
     @property
     def permissions(self) -> Mapping[str, str]:
-        """Regular expressions for RabbitMQ: configures nothing, writes to `usage`, reads its refusals."""
+        """Regular expressions for RabbitMQ: configures nothing, writes to its exchange, reads its refusals."""
         return {
             "configure": "",
-            "write": f"^{USAGE_EXCHANGE}$",
+            "write": f"^{self.exchange}$",
             "read": rf"^{REFUSALS_EXCHANGE}\.{self.user}$",
         }
 
@@ -229,7 +236,7 @@ def refusal_key(user: str, source: str) -> str:
 
 def queue_arguments(connections: Sequence[str], upstreams: Sequence[Upstream] = ()) -> dict[str, Arguments]:
     """Every queue of a deployment with the arguments it must have; other arguments are refused by RabbitMQ (406)."""
-    queues: dict[str, Arguments] = {INTAKE_QUEUE: parked_queue_arguments()}
+    queues: dict[str, Arguments] = {INTAKE_QUEUE: parked_queue_arguments(), MASTER_QUEUE: parked_queue_arguments()}
     for queue in work_queues(connections):
         queues[queue] = work_queue_arguments(queue)
         queues[dead_queue_name(queue)] = parked_queue_arguments()
@@ -259,6 +266,7 @@ def exchanges() -> tuple[Exchange, ...]:
     return (
         Exchange(UNROUTED_EXCHANGE, "fanout"),
         Exchange(USAGE_EXCHANGE, "topic", alternate=UNROUTED_EXCHANGE),
+        Exchange(MASTER_EXCHANGE, "topic"),
         Exchange(NOTICES_EXCHANGE, "topic"),
         Exchange(REFUSALS_EXCHANGE, "topic"),
         *(Exchange(delay_name(delay_s), "fanout") for delay_s in DELAYS_S),
@@ -269,6 +277,7 @@ def bindings(upstreams: Sequence[Upstream] = ()) -> Iterator[tuple[str, str, str
     """Every (exchange, queue, routing key) of a deployment."""
     yield USAGE_EXCHANGE, INTAKE_QUEUE, "#"
     yield UNROUTED_EXCHANGE, INTAKE_QUEUE, ""
+    yield MASTER_EXCHANGE, MASTER_QUEUE, "#"
     for delay_s in DELAYS_S:
         yield delay_name(delay_s), delay_name(delay_s), ""
     for upstream in upstreams:

@@ -1,11 +1,15 @@
-"""Intake: stores bodies exactly as received, many at once, and acknowledges them after the commit. It never parses."""
+"""Intake: stores bodies exactly as received, many at once, and acknowledges them after the commit. It never parses.
+
+`python -m workers.intake` takes usage, `python -m workers.intake master` what other systems say of master data.
+"""
 
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from math import inf
 from time import monotonic
-from typing import Any
+from typing import Any, Final
 
 import pika
 import structlog
@@ -13,6 +17,7 @@ from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 from pika.exceptions import AMQPError
 from pika.spec import Basic, BasicProperties
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -22,10 +27,10 @@ from queues.envelope import worker_name
 from queues.foreign_headers import read_foreign_headers
 from queues.settings import Settings, settings
 from queues.telemetry import configure_logging, start_sentry
-from queues.topology import INTAKE_QUEUE
+from queues.topology import INTAKE_QUEUE, MASTER_QUEUE
 from queues.work import Hintable
 from workers.step import publish
-from workers.store import receipts
+from workers.store import master_messages, receipts
 from workers.store.database import engine
 
 log = structlog.get_logger(__name__)
@@ -52,11 +57,28 @@ def properties_of(method: Basic.Deliver, properties: BasicProperties) -> dict[st
     return {**kept, "exchange": method.exchange, "routing_key": method.routing_key}
 
 
+@dataclass(frozen=True, slots=True)
+class Inlet:
+    """A queue that other systems send to, and how what comes is stored; returns the work to hint."""
+
+    queue: str
+    declare: Callable[[Declared, Any], None]
+    store: Callable[[Connection, Sequence[Delivery]], list[Hintable]]
+
+
+#: What the process may be told to take, by its argument.
+INLETS: Final[Mapping[str, Inlet]] = {
+    INTAKE_QUEUE: Inlet(INTAKE_QUEUE, Declared.intake, lambda conn, bodies: receipts.store(conn, INTAKE_QUEUE, bodies)),
+    MASTER_QUEUE: Inlet(MASTER_QUEUE, Declared.master, master_messages.store),
+}
+
+
 class Intake:
     """One consumer with one buffer: what is in the buffer is not yet acknowledged, so nothing of it can be lost."""
 
-    def __init__(self, url: str, limits: Settings) -> None:
+    def __init__(self, url: str, limits: Settings, inlet: Inlet) -> None:
         self._url = url
+        self._inlet = inlet
         self._limits = limits
         self._connection: SelectConnection | None = None
         self._channel: Channel | None = None
@@ -91,7 +113,7 @@ class Intake:
         """Make sure that upstreams can send, also before anybody consumes; False if RabbitMQ does not let us."""
         try:
             with pika.BlockingConnection(pika.URLParameters(self._url)) as connection:
-                Declared().intake(connection.channel())
+                self._inlet.declare(Declared(), connection.channel())
         except AMQPError as error:
             if not self._is_away_told:
                 log.warning("RabbitMQ away: intake cannot declare its queue", reason=repr(error))
@@ -129,8 +151,8 @@ class Intake:
         channel.basic_qos(prefetch_count=2 * self._limits.intake_bodies_max, callback=lambda _ok: self._start(channel))
 
     def _start(self, channel: Channel) -> None:
-        self._consumer = channel.basic_consume(INTAKE_QUEUE, self._received)
-        log.info("intake consumes", queue=INTAKE_QUEUE)
+        self._consumer = channel.basic_consume(self._inlet.queue, self._received)
+        log.info("intake consumes", queue=self._inlet.queue)
 
     def _received(self, channel: Channel, method: Basic.Deliver, properties: BasicProperties, body: bytes) -> None:
         if channel is not self._channel:
@@ -152,7 +174,7 @@ class Intake:
             return
         try:
             with engine().begin() as conn:
-                hints = receipts.store(conn, INTAKE_QUEUE, self._buffer)
+                hints = self._inlet.store(conn, self._buffer)
         except (DBAPIError, PoolTimeout) as error:
             self._wait_for_database(error)
             return
@@ -239,7 +261,10 @@ def main() -> None:
             "the embedded run takes what `tallyline send` gives it"
         )
     read_foreign_headers()
-    intake = Intake(url.get_secret_value(), settings())
+    named = sys.argv[1] if len(sys.argv) > 1 else INTAKE_QUEUE
+    if named not in INLETS:
+        sys.exit(f"{named!r} is no queue that others send to: name one of {', '.join(INLETS)}")
+    intake = Intake(url.get_secret_value(), settings(), INLETS[named])
     signal.signal(signal.SIGTERM, intake.stop)
     signal.signal(signal.SIGINT, intake.stop)
     intake.run()

@@ -24,7 +24,7 @@ from queues.metrics import Gauge
 from queues.publishing import NotPublished
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import closing, gaps, outages, replaying, sweeper, ticks
+from workers import closing, gaps, messages, outages, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
 from workers.store.database import DatabaseUrlMissing, is_away
@@ -54,6 +54,7 @@ TICKS: dict[str, Tick] = {
     "hide resolved rows": Tick(sweeper.hide_resolved, every_s=10),
     "press on billing runs": Tick(closing.tick, every_s=1),
     "release replays": Tick(replaying.tick, every_s=1),
+    "hear of master data": Tick(messages.tick, every_s=1),
     "heal dead work": Tick(ticks.heal_dead, every_s=10),
     "appraise exceptions": Tick(ticks.appraise, every_s=3),
     "look for gaps": Tick(gaps.tick, every_s=5),

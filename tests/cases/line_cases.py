@@ -17,22 +17,26 @@ def line(record: Figures) -> Figures:
 
 def flat(record: Figures) -> Figures:
     price, percentage = record["params"]["price"], _discount(record["params"], "percentage")
-    fee = Money.of(price["amount"], record["currency"])
+    fee = Money.of(price["amount"], _currency(record))
     by = Adjustments(percentage=Decimal(percentage or 0))
     return _figures(record, fee_line(fee, price["payment_term"], _part(record), by))
 
 
 def delta(record: Figures) -> Figures:
     quantities = [Decimal(quantity) for quantity in record["input"]["cumulative_quantities"]]
-    found = booked(_price(record["params"]), quantities, currency=Currency(record["currency"]))
+    found = booked(_price(record["params"]), quantities, currency=_currency(record))
     return {"phase_totals": [each.amount for each in found]}
 
 
 def late(record: Figures) -> Figures:
-    currency = Currency(record["currency"])
+    currency = _currency(record)
     looks = [[Decimal(text) for text in phase["cumulative_per_period"]] for phase in record["input"]["phases"]]
     found = corrections(_price(record["params"]), looks, currency=currency)
     return {"phase_totals": [total(each, currency).amount for each in found]}
+
+
+def _currency(record: Figures) -> Currency:
+    return Currency(record.get("currency", "USD"))
 
 
 def _price(params: Figures) -> Price:
@@ -77,12 +81,12 @@ def _discount(params: Figures, name: str) -> str | None:
 
 
 def _part(record: Figures) -> Part:
-    given, currency = record["input"], record["currency"]
+    given, currency = record["input"], _currency(record)
     return Part(
-        Decimal(given["pre_line_quantity"]),
+        Decimal(given.get("pre_line_quantity") or "0"),
         Decimal(given["line_quantity"]),
         given["line_position"],
-        Money.of(given["previously_billed"], currency),
+        Money.of(given.get("previously_billed") or "0", currency),
         tuple(Money.of(credit, currency) for credit in given.get("credits") or ()),
     )
 

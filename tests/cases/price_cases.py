@@ -214,6 +214,8 @@ def percentage_price(params: Figures) -> Price:
     }
     unset = {name for name, value in given.items() if value is None}
     unset |= {name for name in ("free_events", "free_amount") if name not in unset and not Decimal(given[name])}
+    if {"event_minimum", "event_maximum"} - unset and "free_amount" not in unset:
+        unset.add("free_events")
     return parse_price({"model": "percentage", **{name: each for name, each in given.items() if name not in unset}})
 
 

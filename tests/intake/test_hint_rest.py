@@ -8,7 +8,7 @@ import pytest
 from queues.settings import Settings
 from queues.work import Hintable
 from workers import intake
-from workers.intake import Intake
+from workers.intake import INLETS, Intake
 
 pytestmark = pytest.mark.fast
 
@@ -38,7 +38,7 @@ def sent(monkeypatch):
 @pytest.fixture
 def made(sent):
     del sent
-    made = Intake("amqp://nobody@127.0.0.1:1/", Settings(intake_hint_s=5, hint_weight_max=100))
+    made = Intake("amqp://nobody@127.0.0.1:1/", Settings(intake_hint_s=5, hint_weight_max=100), INLETS["intake"])
     made._connection = SimpleNamespace(ioloop=Loop(), is_open=False)
     return made
 

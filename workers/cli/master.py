@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
-from workers.cli import console, reach
+from workers.cli import console, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
@@ -28,6 +28,8 @@ def group() -> None:
 
 
 app.command("import")(import_)
+app.command("messages")(master_messages.list_)
+app.command("retry")(master_messages.retry)
 
 
 @app.command("load")
@@ -44,8 +46,8 @@ def load(
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
     next number, a mapping by one that starts later; usage they cover moves to them. Only a price that a version lacks
     may be added to it: what died for want of it runs again. Errors name the file, line and
-    field, and nothing is loaded. Prices, mappings, meters, taxes and exclusion rules need a second person, unless the
-    policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
+    field, and nothing is loaded. Prices, entitlements, mappings, meters, taxes and exclusion rules need a second
+    person, unless the policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
     """
     if check:
         master.read(file)

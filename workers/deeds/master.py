@@ -28,6 +28,9 @@ _ACTIONS: Final = {
     "exclusion_rules": "rules.publish",
     "sources": "sources.publish",
     "source_users": "sources.publish",
+    # What a system owns it changes without anybody's approval, so this changes what takes one.
+    "systems": "policies.change",
+    "field_owners": "policies.change",
 }
 #: Tables that a summary names.
 _NAMED_MAX: Final = 8

@@ -21,6 +21,7 @@ from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
+from workers.store.master_systems import put_systems
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -81,6 +82,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     loading = Loading(conn, document, master, person)
     complete(loading)
     put_parties(loading)
+    put_systems(loading)
     put_sources(loading)
     put_dimensions(loading)
     put_meters(loading)

@@ -81,8 +81,7 @@ def _check_families(loading: Loading, accounts: Mapping[str, Mapping[str, Any]])
         for field in ("parent", "bill_to"):
             other = row[f"{field}_id"]
             if other is not None and other not in accounts:
-                fix = "correct the name, or add the account"
-                loading.refuse(("accounts", name, field), f"there is no account {other!r}", fix=fix)
+                loading.refuse_missing(("accounts", name, field), "account", other)
         above = list(_above(accounts, name))
         if name in above or len(above) > DEPTH_MAX:
             sentence = "would be above itself" if name in above else f"has more than {DEPTH_MAX} accounts above it"

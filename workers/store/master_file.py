@@ -30,6 +30,7 @@ class Problem:
     sentence: str
     fix: str
     place: Place = ()
+    is_missing: bool = False  # it names something that is not there
 
     def to_text(self, file: Path) -> str:
         """Tell it in one line that names the file, the line, the field and what to do."""

@@ -34,6 +34,7 @@ CYCLES: Final = Kind(
 )
 ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text", "parent_id": "text", "bill_to_id": "text"})
 PRODUCTS: Final = Kind("products", {"id": "text"}, free={"name": "text"})
+SYSTEMS: Final = Kind("systems", {"id": "text"}, free={"owner": "text", "users": "text[]", "person_id": "text"})
 CONTRACTS: Final = Kind(
     "contracts",
     {"ref": "text"},

@@ -21,7 +21,7 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, LegalEntity, Product
+from workers.store.master_party_models import Account, LegalEntity, Product, System
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -248,6 +248,7 @@ class MasterData(_Part):
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
     cycles: dict[CycleName, Cycle] = {}
+    systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}
     products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}

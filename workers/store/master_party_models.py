@@ -60,3 +60,15 @@ class Product(_Part):
     """What is sold, by the name that a catalogue has for it; metrics belong to one."""
 
     name: Name
+
+
+class System(_Part):
+    """Another system that keeps master data: who may speak for it, and which fields of which kind it writes.
+
+    Where a change takes an approval it is asked for in the name of `person`; without one it is refused.
+    """
+
+    owner: Name
+    users: list[Ref] = []
+    person: Ref | None = None
+    fields: dict[Ref, list[Ref]] = {}

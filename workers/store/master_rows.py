@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -67,6 +67,11 @@ class Loading:
     def refuse(self, place: Place, sentence: str, *, fix: str) -> None:
         """Note a problem; `check` raises them all together."""
         self.problems.append(self.document.problem(place, sentence, fix=fix))
+
+    def refuse_missing(self, place: Place, what: str, name: str) -> None:
+        """Note that the file names something that is not there."""
+        sentence, fix = f"there is no {what} {name!r}", f"correct the name, or add the {what}"
+        self.problems.append(replace(self.document.problem(place, sentence, fix=fix), is_missing=True))
 
     def refuse_definition(self, place: Place, error: DefinitionInvalid) -> None:
         """Note what `domain` says of a definition that lies at a place of the file."""
@@ -148,6 +153,6 @@ def ids(loading: Loading, kind: Kind, names: Iterable[tuple[Place, str]], *, nam
     }
     for place, each in wanted:
         if each not in found:
-            loading.refuse(place, f"there is no {what} {each!r}", fix=f"correct the name, or add the {what}")
+            loading.refuse_missing(place, what, each)
     loading.check()
     return found

@@ -129,7 +129,7 @@ def _cycles(loading: Loading) -> Mapping[str, int]:
     cycles: dict[str, int] = {row.name: row.id for row in found}
     for place, name in named.items():
         if name not in cycles:
-            loading.refuse(place, f"there is no cycle {name!r}", fix="correct the name, or add the cycle")
+            loading.refuse_missing(place, "cycle", name)
     loading.check()
     return cycles
 

@@ -104,6 +104,52 @@ create table products (
 alter table metrics add column product_id text references products on delete restrict;
 create index metrics_product on metrics (product_id) where product_id is not null;
 
+-- ------------------------------------------------------------------------------------------------- systems
+create table systems (                              -- other systems that keep master data, and may send it
+  id        text primary key check (length(id) between 1 and 64),
+  owner     text not null check (length(owner) between 1 and 255),
+  users     text[] not null default '{}',           -- broker users that may speak for it
+  person_id text references people on delete restrict   -- who asks where it takes an approval
+);
+create table field_owners (                         -- which system may write a field; nobody else may
+  kind      text not null check (length(kind) between 1 and 64),
+  field     text not null check (length(field) between 1 and 64),
+  system_id text not null references systems on delete restrict,
+  primary key (kind, field)
+);
+create table master_messages (                      -- what systems sent, as it came, and what became of it
+  id          bigint generated always as identity primary key,
+  received_at timestamptz not null default now(),
+  body        bytea not null,
+  properties  jsonb not null,
+  hash        bytea,
+  state       text not null default 'received'
+              check (state in ('received', 'applied', 'unchanged', 'ignored', 'refused', 'waiting')),
+  system      text,
+  message_id  text,
+  kind        text,
+  object      text,
+  version     bigint check (version > 0),
+  code        text,
+  sentence    text,
+  request_id  bigint references approval_requests on delete restrict,
+  tried_no    bigint not null default 0,            -- how far the audit log was when it was last tried
+  decided_at  timestamptz,
+  check ((state = 'refused') = (code is not null)),
+  check ((state = 'waiting') <= (request_id is not null))
+);
+alter table master_messages alter column body set storage external;
+create index master_messages_open on master_messages (id) where state in ('received', 'waiting')
+  or (state = 'refused' and code = 'master_reference_missing');
+create unique index master_messages_once on master_messages (system, message_id, version)
+  where state in ('applied', 'unchanged', 'waiting');
+create index master_messages_said on master_messages (system, message_id, version);
+create index master_messages_object on master_messages (system, kind, object, version);
+revoke all on master_messages from public;
+grant select, insert on master_messages to tallyline_app;
+grant update (state, hash, system, message_id, kind, object, version, code, sentence, request_id, tried_no, decided_at)
+  on master_messages to tallyline_app;
+
 -- ------------------------------------------------------------------------------------------------- audit and rights
 do $$
 declare
@@ -114,7 +160,9 @@ begin
        || '/' || r.item || '/' || r.starts_on$q$),
     ('account_identities', 'id', $q$r.system || ' ' || r.identifier$q$),
     ('tax_registrations', 'id', $q$r.legal_entity_id || '/' || r.country || '/' || r.starts_on$q$),
-    ('products', 'id', 'r.id')
+    ('products', 'id', 'r.id'),
+    ('systems', 'id', 'r.id'),
+    ('field_owners', 'kind,field', $q$r.kind || '.' || r.field$q$)
   ) as t (name, keys, subject)
   loop
     execute format('create trigger audit_queue before insert or delete or update on %I for each statement
@@ -136,5 +184,7 @@ begin
 end $$;
 grant update (superseded_at) on subscription_quantities, account_identities, tax_registrations to tallyline_app;
 grant update (name) on products to tallyline_app;
+grant update (owner, users, person_id) on systems to tallyline_app;
+grant delete on field_owners to tallyline_app;
 grant update (parent_id, bill_to_id) on accounts to tallyline_app;
 grant update (product_id) on metrics to tallyline_app;
