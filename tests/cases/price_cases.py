@@ -202,15 +202,13 @@ def percentage_price(params: Figures) -> Price:
 
     Walked event by event, as where an event has bounds, the free events never end what the free amount still covers.
     """
-    has_bounds = any(params.get(name) is not None for name in ("per_transaction_min", "per_transaction_max"))
-    is_by_amount = has_bounds and Decimal(params.get("free_units_per_total_aggregation") or 0)
     given = {
         "fixed_amount": params.get("fixed_amount"),
         "free_amount": params.get("free_units_per_total_aggregation"),
         "event_minimum": params.get("per_transaction_min"),
         "event_maximum": params.get("per_transaction_max"),
         "rate_percent": params["rate_percent"],
-        "free_events": 0 if is_by_amount else int(Decimal(params.get("free_units_per_events") or 0)),
+        "free_events": int(Decimal(params.get("free_units_per_events") or 0)),
     }
     unset = {name for name, value in given.items() if value is None}
     unset |= {name for name in ("free_events", "free_amount") if name not in unset and not Decimal(given[name])}
