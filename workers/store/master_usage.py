@@ -114,6 +114,7 @@ def put_subscriptions(loading: Loading) -> None:
             "ref": ref, "contract_id": contract_id, "cycle_id": cycles[each.cycle or ""],
             "starts_at": instant_text(each.starts, zone, missing=EVER),
             "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
+            "activated_on": each.activated and each.activated.isoformat(),
         }  # fmt: skip
     _refuse_lost_usage(loading, rows)
     put(loading, kinds.SUBSCRIPTIONS, rows)
