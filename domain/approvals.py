@@ -41,6 +41,12 @@ class ApprovalClosed(Rejection):
     code = "approval_closed"
 
 
+class RequestUnknown(ApprovalClosed):
+    """There is no request of that number."""
+
+    is_unknown = True
+
+
 class ApprovalStale(Rejection):
     """What was asked for would move more money now, or is no longer possible: it has to be asked for again."""
 

@@ -23,6 +23,13 @@ class PersonUnknown(Rejection):
     """Nobody of that name is registered, or the person is disabled."""
 
     code = "person_unknown"
+    is_unknown = True
+
+
+class PersonDisabled(PersonUnknown):
+    """The person is registered, and disabled."""
+
+    is_unknown = False
 
 
 class TokenInvalid(Rejection):

@@ -27,6 +27,7 @@ class FeatureUnknown(Rejection):
     """There is no such feature, or no such subscription."""
 
     code = "feature_unknown"
+    is_unknown = True
 
 
 class AmountInvalid(Rejection):

@@ -15,6 +15,8 @@ class Rejection(TallylineError):
 
     #: Stable name: the exception's code, the dead-letter reason and the heading of the runbook.
     code = "rejected"
+    #: Whether what was named is not there: whoever named it can correct that, and nothing was looked at or done.
+    is_unknown = False
 
     def __init__(self, sentence: str, *, code: str | None = None, **facts: object) -> None:
         super().__init__(sentence, **facts)

@@ -10,8 +10,9 @@ from domain.canonical import decimal_of, decimal_text
 from domain.currencies import MINOR_UNITS, WITHOUT_MINOR_UNITS
 from domain.errors import Rejection
 
-#: Holds any sum of 10^12 numbers of `canonical.DIGITS_MAX` digits, times a price of as many digits, without rounding.
-DIGITS: Final = 160
+#: Holds whatever accepted terms and usage come to: a number of `canonical.DIGITS_MAX` digits reaches from 10^31 down to
+#: 10^-67, at most six are multiplied (units, two conversions, two rates, a percentage), and at most 10^12 are added up.
+DIGITS: Final = 640
 #: A quotient seldom ends; this many digits of it are kept, far below the minor unit of any sum.
 QUOTIENT_DIGITS: Final = 50
 

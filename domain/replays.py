@@ -32,10 +32,22 @@ class ReplayOutOfOrder(Rejection):
     code = "replay_out_of_order"
 
 
+class ReplayUnknown(ReplayOutOfOrder):
+    """There is no replay of that number."""
+
+    is_unknown = True
+
+
 class EditInvalid(Rejection):
     """The edit would make another event of it."""
 
     code = "edit_invalid"
+
+
+class ExceptionUnknown(EditInvalid):
+    """There is no exception of that number to edit."""
+
+    is_unknown = True
 
 
 def after(act: Control, state: ReplayState, *, replay: int) -> ReplayState:

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from domain.canonical import Json
-from domain.replays import EditInvalid, edited, require_same_event
+from domain.replays import EditInvalid, ExceptionUnknown, edited, require_same_event
 from queues.contracts import Unusable
 from workers.store import amendments, backlog, places, receipts
 from workers.store.backlog import ExceptionRow
@@ -22,7 +22,8 @@ def edited_event(
     """
     found = backlog.exceptions_by_id(conn, [exception_id])
     if not found:
-        raise EditInvalid(f"there is no exception {exception_id}", exception=exception_id)
+        fix = "list them with `tallyline exceptions list`"
+        raise ExceptionUnknown(f"there is no exception {exception_id}", exception=exception_id, fix=fix)
     row = found[0]
     _require_editable(row)
     original = _original(conn, row)

@@ -151,9 +151,9 @@ def _bucket(definition: Definition, aggregation: Aggregation) -> Bucket | None:
 
 
 def _filter(definition: Definition) -> dict[str, tuple[str, ...]]:
-    fields = _object(definition, "filter")
-    if fields is None:
+    if definition.entries.get("filter") is None:
         return {}
+    fields = definition.object("filter")
     allowed = {name: fields.scalars(name) for name in fields.entries}
     if not allowed or "" in allowed:
         raise definition.refuse("filter", "names no property", fix='give one such as {"region": ["europe"]}')
@@ -164,15 +164,5 @@ def _filter(definition: Definition) -> dict[str, tuple[str, ...]]:
     return {name: tuple(plain_text(value) for value in values) for name, values in allowed.items()}
 
 
-def _object(definition: Definition, name: str) -> Definition | None:
-    value = definition.entries.get(name)
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise definition.refuse(name, f"is {value!r:.40}", fix="give an object of fields")
-    return Definition(value, definition.refusal, definition.field(name))
-
-
 def _conversion(definition: Definition) -> Conversion | None:
-    terms = _object(definition, "convert")
-    return None if terms is None else Conversion.parse(terms)
+    return None if definition.entries.get("convert") is None else Conversion.parse(definition.object("convert"))

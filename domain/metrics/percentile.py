@@ -34,7 +34,7 @@ class Percentile(OfNumber):
         """The number at the rank. Raises `AggregateNegative`."""
         numbers = sorted(numbers_of(kept))
         events = sum(times for _, times in numbers)
-        rank = EXACT.multiply(self.percent, Decimal(events)).scaleb(-2).to_integral_value(ROUND_CEILING)
+        rank = EXACT.multiply(self.percent, Decimal(events)).scaleb(-2, EXACT).to_integral_value(ROUND_CEILING)
         upto = 0
         for number, times in numbers:
             upto += times

@@ -81,7 +81,7 @@ def weighted_sum(record: Figures) -> Figures:
 def weighted_sum_grouped(record: Figures) -> Figures:
     metric = metric_of(record, "weighted_sum", dimensions=["group"])
     period = period_of(record)
-    groups: dict[str, list[Contribution]] = {}
+    groups: dict[str | None, list[Contribution]] = {}
     initial = record["params"].get("initial_value", "0")
     for happened_at, contribution, event in taken(record, metric):
         if period.contains(happened_at) or (metric.carries_over and happened_at < period.ends_at):

@@ -176,7 +176,7 @@ def _spread(amounts: Sequence[Money], shares: Sequence[Money]) -> Figures:
     return {
         "allocated": [share.amount for share in shares],
         "discounts": [share.amount for share in shares],
-        "discount": sum((share.amount for share in shares), ZERO),
+        "discount": total(shares, amounts[0].currency).amount,
         "net_amounts": [(amount - share).amount for amount, share in zip(amounts, shares, strict=True)],
     }
 

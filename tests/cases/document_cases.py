@@ -6,7 +6,7 @@ from typing import Final
 
 import line_cases
 from aggregate_cases import aggregated
-from case_figures import Calculations, Figures, NotAdopted, of_stated
+from case_figures import Calculations, Figures, NotAdopted
 from period_cases import money
 from recurrence_cases import instant
 from tax_cases import decimals
@@ -219,13 +219,11 @@ def rated_lines(record: Figures) -> Figures:
 _TERMS: Final = ("price", "commitments", "discounts", "unit_config")
 
 
-CALCULATIONS: Calculations = of_stated(
-    {
-        "en16931": en16931,
-        "gobl_invoice": gobl_invoice,
-        "credit_note_unused": credit_note_unused,
-        "progressive_credit": credit_of_progressive,
-        "usage_window_price": usage_window_price,
-        "rated_lines": rated_lines,
-    }
-)
+CALCULATIONS: Calculations = {
+    "en16931": en16931,
+    "gobl_invoice": gobl_invoice,
+    "credit_note_unused": credit_note_unused,
+    "progressive_credit": credit_of_progressive,
+    "usage_window_price": usage_window_price,
+    "rated_lines": rated_lines,
+}

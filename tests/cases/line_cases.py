@@ -17,22 +17,26 @@ def line(record: Figures) -> Figures:
 
 def flat(record: Figures) -> Figures:
     price, percentage = record["params"]["price"], _discount(record["params"], "percentage")
-    fee = Money.of(price["amount"], record["currency"])
+    fee = Money.of(price["amount"], _currency(record))
     by = Adjustments(percentage=Decimal(percentage or 0))
     return _figures(record, fee_line(fee, price["payment_term"], _part(record), by))
 
 
 def delta(record: Figures) -> Figures:
     quantities = [Decimal(quantity) for quantity in record["input"]["cumulative_quantities"]]
-    found = booked(_price(record["params"]), quantities, currency=Currency(record["currency"]))
+    found = booked(_price(record["params"]), quantities, currency=_currency(record))
     return {"phase_totals": [each.amount for each in found]}
 
 
 def late(record: Figures) -> Figures:
-    currency = Currency(record["currency"])
+    currency = _currency(record)
     looks = [[Decimal(text) for text in phase["cumulative_per_period"]] for phase in record["input"]["phases"]]
     found = corrections(_price(record["params"]), looks, currency=currency)
     return {"phase_totals": [total(each, currency).amount for each in found]}
+
+
+def _currency(record: Figures) -> Currency:
+    return Currency(record.get("currency", "USD"))
 
 
 def _price(params: Figures) -> Price:
@@ -47,7 +51,7 @@ def _price(params: Figures) -> Price:
             terms |= {"package_size": price["package_size"], "package_amount": price["unit_amount"]}
         case _:
             tiers = [
-                {"up_to": tier["up_to"], **{name: tier.get(name) or "0" for name in ("unit_amount", "flat_amount")}}
+                {"up_to": tier.get("up_to"), **{name: tier.get(name) or "0" for name in ("unit_amount", "flat_amount")}}
                 for tier in price["tiers"]
             ]
             terms |= {"tiers": tiers, "zero_usage": "first_tier_flat"}
@@ -77,12 +81,12 @@ def _discount(params: Figures, name: str) -> str | None:
 
 
 def _part(record: Figures) -> Part:
-    given, currency = record["input"], record["currency"]
+    given, currency = record["input"], _currency(record)
     return Part(
-        Decimal(given["pre_line_quantity"]),
+        Decimal(given.get("pre_line_quantity") or "0"),
         Decimal(given["line_quantity"]),
         given["line_position"],
-        Money.of(given["previously_billed"], currency),
+        Money.of(given.get("previously_billed") or "0", currency),
         tuple(Money.of(credit, currency) for credit in given.get("credits") or ()),
     )
 
@@ -115,7 +119,7 @@ def _is_priced(price: Figures, component: Component) -> bool:
     """Whether the price names an amount for it: a tier whose amount is null has no line."""
     if component.tier is None or component.rule == "tier_flat":
         return True
-    return price["tiers"][component.tier - 1]["unit_amount"] is not None
+    return price["tiers"][component.tier - 1].get("unit_amount") is not None
 
 
 CALCULATIONS: Calculations = {

@@ -4,7 +4,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
-from case_figures import Calculations, Figures, NotAdopted, of_stated
+from case_figures import Calculations, Figures, NotAdopted
 from recurrence_cases import day_of, instant, interval
 from rounding_cases import rounding
 
@@ -210,21 +210,19 @@ def paid_units_delta(record: Figures) -> Figures:
     return {"billed_units": units, "amount": price.amount_for(units).amount}
 
 
-CALCULATIONS: Calculations = of_stated(
-    {
-        "time_ratio": time_ratio,
-        "time_ratio_tz": time_ratio_tz,
-        "ratio": ratio,
-        "billing_cycles": billing_cycles,
-        "plan_change": change_of_plan,
-        "month_ratio": month_ratio,
-        "partial_months_total": partial_months_total,
-        "ratable_schedule": schedule,
-        "ratable_mixed": schedule,
-        "graduated_event_slices": event_slices,
-        "graduated_dated": dated_slices,
-        "graduated_unique_dated": unique_slices,
-        "local_days_between": local_days_between,
-        "paid_units_delta": paid_units_delta,
-    }
-)
+CALCULATIONS: Calculations = {
+    "time_ratio": time_ratio,
+    "time_ratio_tz": time_ratio_tz,
+    "ratio": ratio,
+    "billing_cycles": billing_cycles,
+    "plan_change": change_of_plan,
+    "month_ratio": month_ratio,
+    "partial_months_total": partial_months_total,
+    "ratable_schedule": schedule,
+    "ratable_mixed": schedule,
+    "graduated_event_slices": event_slices,
+    "graduated_dated": dated_slices,
+    "graduated_unique_dated": unique_slices,
+    "local_days_between": local_days_between,
+    "paid_units_delta": paid_units_delta,
+}

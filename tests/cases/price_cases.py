@@ -25,10 +25,16 @@ def optional(params: Figures, *names: str) -> Figures:
 
 
 def ladder(model: str, params: Figures) -> Price:
-    tiers = [{**tier} for tier in params["tiers"]]
-    for tier in tiers:
-        if "tier_cap" in tier:
-            tier["cap_amount"] = tier.pop("tier_cap")
+    rate = "rate_percent" if model == "graduated_percentage" else "unit_amount"
+    tiers = [
+        {
+            "up_to": tier.get("up_to"),
+            rate: tier.get(rate) or "0",
+            "flat_amount": tier.get("flat_amount"),
+            **({"cap_amount": tier["tier_cap"]} if tier.get("tier_cap") is not None else {}),
+        }
+        for tier in params["tiers"]
+    ]
     return parse_price({"model": model, "tiers": tiers, "zero_usage": params.get("zero_usage", "none")})
 
 
@@ -192,7 +198,10 @@ def package(record: Figures) -> Figures:
 
 
 def percentage_price(params: Figures) -> Price:
-    """An allowance of zero is one that is not given."""
+    """An allowance of zero is one that is not given.
+
+    Walked event by event, as where an event has bounds, the free events never end what the free amount still covers.
+    """
     given = {
         "fixed_amount": params.get("fixed_amount"),
         "free_amount": params.get("free_units_per_total_aggregation"),
@@ -203,6 +212,8 @@ def percentage_price(params: Figures) -> Price:
     }
     unset = {name for name, value in given.items() if value is None}
     unset |= {name for name in ("free_events", "free_amount") if name not in unset and not Decimal(given[name])}
+    if {"event_minimum", "event_maximum"} - unset and "free_amount" not in unset:
+        unset.add("free_events")
     return parse_price({"model": "percentage", **{name: each for name, each in given.items() if name not in unset}})
 
 
@@ -269,7 +280,7 @@ def nested(price: Figures) -> Figures:
     """The terms of a price that lies in another one; what we call otherwise is renamed."""
     models = {"unit": "per_unit", "per_unit": "per_unit", "tiered": "graduated", "percentage": "percentage"}
     model = models.get(price["type"], price["type"])
-    terms = {name: value for name, value in price.items() if name not in {"type", "rounding"}}
+    terms = {name: value for name, value in price.items() if name not in {"type", "rounding"} and value is not None}
     if model == "package":
         terms["package_amount"] = terms.pop("unit_amount")
     if model in {"graduated", "volume"}:
@@ -289,7 +300,7 @@ def block_terms(charged: str, tiers: Sequence[Figures]) -> Figures:
         {
             "block_size": tier["block_size"],
             "block_amount": tier["block_price"],
-            "max_blocks": tier["max_blocks"],
+            "max_blocks": tier.get("max_blocks"),
         }
         for tier in tiers
     ]

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from case_figures import Calculations, Figures, NotAdopted, of_stated
+from case_figures import Calculations, Figures, NotAdopted
 
 from domain.events import parse_instant
 from domain.periods import local_date
@@ -84,11 +84,9 @@ def anchored_sequence(record: Figures) -> Figures:
     return {"dates": [each.isoformat() for each in dates]}
 
 
-CALCULATIONS: Calculations = of_stated(
-    {
-        "recurrence_period_at": period_at,
-        "recurrence_next": recurrence_next,
-        "service_periods": service_periods,
-        "anchored_sequence": anchored_sequence,
-    }
-)
+CALCULATIONS: Calculations = {
+    "recurrence_period_at": period_at,
+    "recurrence_next": recurrence_next,
+    "service_periods": service_periods,
+    "anchored_sequence": anchored_sequence,
+}

@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
-from case_figures import Calculations, Figures, NotAdopted, of_stated
+from case_figures import Calculations, Figures, NotAdopted
 
 from domain.money import Currency, allocate_units, exact_sum
 from domain.units import MODES, Conversion, Mode, Rounding
@@ -59,13 +59,11 @@ def currency_scale(record: Figures) -> Figures:
     return {"scale": Decimal(Currency(record["input"]["currency"]).minor_units)}
 
 
-CALCULATIONS: Calculations = of_stated(
-    {
-        "round_amount": rounded,
-        "round_quantity": rounded,
-        "convert_quantity": convert_quantity,
-        "sum_round_order": sum_round_order,
-        "currency_scale": currency_scale,
-        "allocate_largest_remainder": allocate_largest_remainder,
-    }
-)
+CALCULATIONS: Calculations = {
+    "round_amount": rounded,
+    "round_quantity": rounded,
+    "convert_quantity": convert_quantity,
+    "sum_round_order": sum_round_order,
+    "currency_scale": currency_scale,
+    "allocate_largest_remainder": allocate_largest_remainder,
+}

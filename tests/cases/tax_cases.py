@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from case_figures import Calculations, Figures, NotAdopted, of_stated
+from case_figures import Calculations, Figures, NotAdopted
 
 from domain.currencies import MINOR_UNITS
 from domain.money import EXACT, exact_sum, rounded_to
@@ -70,7 +70,7 @@ def included_tax_line(record: Figures) -> Figures:
     line = inclusive_line(
         Decimal(given["gross_unit_price"]),
         Decimal(given.get("quantity", "1")),
-        Decimal(record["params"]["rate_percent"] or 0),
+        Decimal(record["params"].get("rate_percent") or 0),
         decimals=decimals(record, "carry_scale"),
         discount_percent=Decimal(given.get("discount_percent") or 0),
     )
@@ -78,7 +78,7 @@ def included_tax_line(record: Figures) -> Figures:
 
 
 def net_and_back(record: Figures) -> Figures:
-    percent, gross = Decimal(record["params"]["rate_percent"]), Decimal(record["input"]["gross"])
+    percent, gross = Decimal(record["params"].get("rate_percent") or 0), Decimal(record["input"]["gross"])
     net = without_tax(gross, percent, decimals=decimals(record, "carry_scale"))
     return {"net": net, "gross_again": with_tax(net, percent, decimals=decimals(record))}
 
@@ -88,18 +88,16 @@ def inclusive_split(record: Figures) -> Figures:
     rounds = params.get("round", "net")
     if rounds not in {"net", "tax"}:
         raise NotAdopted(f"rounding the {rounds}")
-    percent, gross = Decimal(params["rate_percent"]), Decimal(record["input"]["gross"])
+    percent, gross = Decimal(params.get("rate_percent") or 0), Decimal(record["input"]["gross"])
     net, tax = split_gross(gross, percent, rounds=rounds, decimals=decimals(record))
     return {"net": net, "tax": tax, "gross": gross}
 
 
-CALCULATIONS: Calculations = of_stated(
-    {
-        "line_taxes": line_taxes,
-        "invoice_taxes": invoice_taxes,
-        "invoice_effective_rate": invoice_taxes,
-        "included_tax_line": included_tax_line,
-        "net_and_back": net_and_back,
-        "inclusive_split": inclusive_split,
-    }
-)
+CALCULATIONS: Calculations = {
+    "line_taxes": line_taxes,
+    "invoice_taxes": invoice_taxes,
+    "invoice_effective_rate": invoice_taxes,
+    "included_tax_line": included_tax_line,
+    "net_and_back": net_and_back,
+    "inclusive_split": inclusive_split,
+}

@@ -14,21 +14,23 @@ import pytest
 import recurrence_cases
 import rounding_cases
 import tax_cases
-from case_figures import Calculations, NotAdopted, differences
+from case_figures import Calculations, NotAdopted, differences, of_stated
 
 _FILE = Path(os.environ.get("TALLYLINE_CASES") or Path(__file__).with_name("published.jsonl"))
 RECORDS = [json.loads(line) for line in _FILE.read_text(encoding="utf-8").splitlines() if line.strip()]
-CALCULATIONS: Calculations = {
-    **price_cases.CALCULATIONS,
-    **line_cases.CALCULATIONS,
-    **aggregate_cases.CALCULATIONS,
-    **period_cases.CALCULATIONS,
-    **recurrence_cases.CALCULATIONS,
-    **rounding_cases.CALCULATIONS,
-    **tax_cases.CALCULATIONS,
-    **discount_cases.CALCULATIONS,
-    **document_cases.CALCULATIONS,
-}
+CALCULATIONS: Calculations = of_stated(
+    {
+        **price_cases.CALCULATIONS,
+        **line_cases.CALCULATIONS,
+        **aggregate_cases.CALCULATIONS,
+        **period_cases.CALCULATIONS,
+        **recurrence_cases.CALCULATIONS,
+        **rounding_cases.CALCULATIONS,
+        **tax_cases.CALCULATIONS,
+        **discount_cases.CALCULATIONS,
+        **document_cases.CALCULATIONS,
+    }
+)
 #: Models whose rule is not ours, and which rule of ours it contradicts.
 NOT_ADOPTED: dict[str, str] = {}
 

@@ -64,7 +64,7 @@ def test_nothing_comes_to_nothing(aggregation):
 
 @pytest.mark.parametrize(
     ("percent", "quantity"),
-    [("1", 1), ("10", 1), ("10.1", 2), ("50", 5), ("95", 10), ("90", 9), ("100", 10)],
+    [("1", 1), ("10", 1), ("10.1", 2), ("50", 5), ("95", 10), ("90", 9), ("100", 10), (f"50.{'0' * 34}1", 6)],
 )
 def test_a_percentile_is_the_number_at_the_rank_rounded_up(percent, quantity):
     assert measure(metric("percentile", percent=percent), *numbers(*range(10, 0, -1))).quantity == quantity

@@ -1,5 +1,6 @@
 import json
 from decimal import Decimal
+from fractions import Fraction
 from functools import reduce
 
 import pytest
@@ -15,6 +16,7 @@ from hypothesis import given
 
 from domain.money import EXACT
 from domain.prices import (
+    Measured,
     Price,
     PriceInvalid,
     QuantityNegative,
@@ -86,6 +88,21 @@ def test_a_bound_belongs_to_the_tier_below_and_fractions_fall_into_the_next():
 
     assert price.amount_for(Decimal(100)).amount == 200
     assert price.amount_for(Decimal("100.5")).amount == Decimal("205.5")
+
+
+def test_the_smallest_and_the_largest_numbers_that_are_accepted_meet_in_one_price():
+    """Nothing of them is rounded, however far apart they lie."""
+    least, most = f"1.{'7' * 37}E-30", "9E+30"
+    tiers = [to(least, least), to("1", most), {"up_to": None, "unit_amount": least}]
+    adjustments = {"convert": {"factor": f"1.{'7' * 19}E-30"}, "percentage": "33.3333333", "amount_off": least}
+    inner = {"model": "graduated", "tiers": tiers, "zero_usage": "none"}
+    for price in (
+        parse_price({**inner, "adjustments": adjustments}),
+        parse_price({"model": "converted", "pricing_unit": "credits", "conversion_rate": least, "price": inner}),
+    ):
+        priced = price.price(Measured(EXACT.add(Decimal(most), Decimal(least))))
+
+        assert sum(Fraction(step.amount) for step in priced.steps) == Fraction(priced.amount)
 
 
 def test_a_million_requests_by_the_ladder():

@@ -2,6 +2,7 @@
 
 import json
 import random
+from decimal import Decimal
 
 import pika
 import pytest
@@ -14,7 +15,7 @@ from queues.settings import settings
 from workers import notify, step
 from workers.store import entitlement_alerts, entitlements, recompute
 from workers.store.database import snapshot
-from workers.store.entitlement_alerts import Watched
+from workers.store.entitlement_alerts import Key, Watched
 
 #: Ten calls a month for every contract; the subscription s2 has twenty.
 LIMITED = """
@@ -244,6 +245,20 @@ def test_the_limit_of_a_period_that_is_over_is_that_of_its_end(limited):
     assert alerts(limited) == [(1, 100, 4, 4)]
 
 
+def test_late_usage_of_a_version_without_a_limit_counts_for_that_of_the_next_one(limited):
+    own(limited, """
+      update contract_versions set ends_at = '2026-10-20' where id = 4;
+      insert into contract_versions (contract_id, version, starts_at, recorded_by)
+        values (4, 2, '2026-10-20', 'finance');
+      insert into entitlements (feature_id, kind, contract_version_id, limit_quantity, enforcement, rollover_max,
+        thresholds)
+      select 1, 'metered', id, 4, 'hard', 0, '{100}' from contract_versions where version = 2""")  # fmt: skip
+
+    use(limited, *calls(1, 4), subject="k4", time="2026-10-05T12:00:00Z")
+
+    assert alerts(limited) == [(4, 100, 4, 4)]
+
+
 def test_a_subscription_whose_terms_are_over_gets_no_alert(limited):
     own(limited, "update contract_versions set ends_at = '2026-10-20' where id = 1")
 
@@ -306,7 +321,7 @@ def test_the_database_refuses_terms_that_contradict_themselves(limited, refused_
 
 def test_whoever_judges_a_limit_reads_usage_that_was_never_seen_as_nothing(limited):
     with limited.engine.begin() as conn:
-        assert entitlement_alerts.near(conn, [Watched(1, 1, 99)]) == []
+        assert entitlement_alerts.near(conn, [Watched(Key(1, 1, 99), Decimal(80))]) == []
         assert entitlements.listed(conn, "nobody", conn.execute(text("select now()")).scalar_one()) == []
 
 

@@ -1,11 +1,14 @@
 """Prepaid credits: an invoice draws what its account has, once; what is undone comes back; what has ended is told."""
 
 import sys
-from datetime import date
+import threading
+import time
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from billing_bench import issue
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -14,7 +17,7 @@ from domain.money import Money
 from workers import ticks
 from workers.erp import registry
 from workers.erp.ledger_file import LedgerFile
-from workers.store import acting, prepaid, repairs
+from workers.store import acting, invoices, prepaid, repairs
 from workers.store.acting import Named
 from workers.store.database import engine
 from workers.store.prepaid import Wanted
@@ -138,6 +141,36 @@ def test_a_grant_ends_in_the_books_once_what_it_could_pay_for_is_closed(month, g
         ("expired", 20 - left, None),
     ]  # fmt: skip
     assert entries(carried.id) == [("granted", 20, None)]
+
+
+def test_two_documents_that_are_issued_at_once_draw_the_same_credit_one_after_the_other(month, grant, entries):
+    number = grant("150.00", starts_on=date(2013, 1, 1))
+    first, second = (
+        month.bound.one("select invoice_id from erp_postings where id = :id", id=issue(month.bound)) for _ in range(2)
+    )
+    at = datetime(2013, 1, 31, tzinfo=UTC)
+    other = threading.Thread(target=lambda: draw_alone(second, at))
+
+    with engine().begin() as conn:
+        prepaid.draw(conn, invoices.documents(conn, [first]), at=at)
+        other.start()
+        wait_for_lock(month)
+    other.join(timeout=20)
+
+    assert [amount for _, amount, _ in entries(number)] == [150, Decimal("-108.88"), Decimal("-41.12")]
+
+
+def draw_alone(invoice_id, at):
+    with engine().begin() as conn:
+        prepaid.draw(conn, invoices.documents(conn, [invoice_id]), at=at)
+
+
+def wait_for_lock(month):
+    """Until somebody waits for an advisory lock."""
+    deadline = time.monotonic() + 20
+    while not month.bound.one("select count(*) from pg_locks where locktype = 'advisory' and not granted"):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(("account", "entity"), [("nobody", "pony"), ("ua", "nowhere")])

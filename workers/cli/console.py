@@ -5,13 +5,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Annotated, Any, ParamSpec
 
 import typer
 from pika.exceptions import AMQPError
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
@@ -19,6 +17,7 @@ from domain.codes import CODES
 from domain.errors import Rejection
 from queues.publishing import NotPublished
 from queues.rabbit_api import RabbitApiFailed
+from workers.cli.tables import FittingTable
 from workers.embedded.binaries import PostgresNotFound
 from workers.embedded.postgres import DataOfAnotherVersion, HomeInUse
 from workers.embedded.supervised import NotStarted
@@ -65,14 +64,6 @@ class Failure(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """A heading of a table and how its column is set."""
-
-    name: str
-    is_number: bool = False
-
-
 def out() -> Console:
     """Standard output, as wide as the terminal, or wide enough for tables when it is none."""
     return Console(width=None if sys.stdout.isatty() else WIDTH, highlight=False)
@@ -93,14 +84,12 @@ def plain(words: str) -> Text:
     return Text("".join(each if each.isprintable() or each in "\n\t" else "\ufffd" for each in words))
 
 
-def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> Table:
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> FittingTable:
     """A table of plain values; a column whose name ends in `#` holds numbers and is set to the right."""
-    made = Table(title=title, title_justify="left", title_style="bold", header_style="bold", expand=False)
-    for column in columns:
-        made.add_column(column.removesuffix("#"), justify="right" if column.endswith("#") else "left", overflow="fold")
-    for row in rows:
-        made.add_row(*(each if isinstance(each, Text) else plain("" if each is None else str(each)) for each in row))
-    return made
+    cells = [
+        [each if isinstance(each, Text) else plain("" if each is None else str(each)) for each in row] for row in rows
+    ]
+    return FittingTable(title, columns, cells)
 
 
 def count(number: int) -> str:
@@ -164,7 +153,9 @@ def failure_of(error: Exception) -> Failure | None:
     if isinstance(error, Failure):
         return error
     if isinstance(error, Rejection):
-        return Failure(error.sentence, fix=CODES[error.code].fix if error.code in CODES else "", code=FOUND)
+        fix = CODES[error.code].fix if error.code in CODES else ""
+        own_fix = str(error.facts.get("fix") or fix)
+        return Failure(error.sentence, fix=own_fix, code=USAGE if error.is_unknown else FOUND)
     if isinstance(error, MasterInvalid | FileUnreadable):
         return _of_file(error)
     if isinstance(error, DBAPIError):

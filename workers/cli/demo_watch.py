@@ -6,11 +6,11 @@ from time import monotonic
 
 from rich.console import RenderableType
 from rich.live import Live
-from rich.table import Table
 from sqlalchemy import text
 
 from workers.cli import console
 from workers.cli.console import count
+from workers.cli.tables import FittingTable
 from workers.store.database import engine
 
 #: How often the table is made anew.
@@ -65,7 +65,7 @@ class Watch:
             live.update(self._table(), refresh=True)
             self._refreshed_at = monotonic()
 
-    def _table(self) -> Table:
+    def _table(self) -> FittingTable:
         with engine().connect() as conn:
             rows = [
                 [row.step, *(count(int(n)) for n in (row.done, row.due, row.later, row.dead))]

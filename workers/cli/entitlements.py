@@ -76,12 +76,15 @@ def list_(subscription: Subscription, at: At = None, as_json: AsJson = False) ->
     """
     with reach.database(), snapshot() as conn:
         found = store.listed(conn, subscription, database_now(conn) if at is None else _instant(at))
+        if not found and not store.is_subscription(conn, subscription):
+            fix = "name it as the master data do; `tallyline trace SOURCE ID` shows whose an event is"
+            raise Failure(f"there is no subscription {subscription!r}", fix=fix)
     if as_json:
         console.print_json([{**asdict(each), "decision": _shown(each.decision)} for each in found])
     elif found:
         _print(subscription, found)
     else:
-        console.out().print(console.plain(f"{subscription} has no entitlements, or there is no such subscription."))
+        console.out().print(console.plain(f"{subscription} has no entitlements."))
 
 
 def _print(subscription: str, found: Sequence[Listed]) -> None:

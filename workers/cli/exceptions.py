@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from domain.codes import CODES, Kind
@@ -15,6 +14,7 @@ from domain.exceptions import money_of
 from workers.cli import console, reach
 from workers.cli.acting import As, alone
 from workers.cli.console import AsJson, Failure, checked_reason, count
+from workers.cli.tables import FittingTable
 from workers.cli.trace_print import erased
 from workers.store import backlog, exception_edits, exception_groups, exception_lists, places, receipts, replays
 from workers.store.acting import Named
@@ -60,7 +60,7 @@ def groups(context: typer.Context, as_json: AsJson = False) -> None:
     console.out().print(groups_table(found))
 
 
-def groups_table(found: Sequence[Group]) -> Table:
+def groups_table(found: Sequence[Group]) -> FittingTable:
     """The open exceptions by cause, as a table."""
     rows = [
         [each.code, each.sentence, ", ".join(each.owners), _due(each.deadline_at, is_overdue=each.is_overdue), each.fix]
@@ -117,7 +117,7 @@ def list_(
         console.out().print(f"There may be more than these {limit}: --limit shows them.")
 
 
-def _list_table(rows: Sequence[Listed], state: str) -> Table:
+def _list_table(rows: Sequence[Listed], state: str) -> FittingTable:
     shown = [
         [
             row.id, row.code, row.seen, row.metric, row.source, row.event_id or row.subject, _worth(row), row.owner,

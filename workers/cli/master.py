@@ -48,8 +48,8 @@ def load(
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
     next number, a mapping by one that starts later; usage they cover moves to them. Only a price that a version lacks
     may be added to it: what died for want of it runs again. Errors name the file, line and
-    field, and nothing is loaded. Prices, mappings, meters, taxes and exclusion rules need a second person, unless the
-    policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
+    field, and nothing is loaded. Prices, entitlements, mappings, meters, taxes and exclusion rules need a second
+    person, unless the policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
     """
     if check:
         master.read(file)

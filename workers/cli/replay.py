@@ -27,11 +27,12 @@ from workers.cli.replay_ask import (
     StepName,
     Yes,
     ask_and_do,
+    require_known,
     selected,
 )  # fmt: skip
 from workers.cli.working import work_here
 from workers.editing import edited_event
-from workers.store.database import engine
+from workers.store.database import engine, snapshot
 from workers.store.replay_selection import Selection
 
 #: Bytes of a file with an event; one on a queue is never larger.
@@ -245,6 +246,8 @@ def reopen(
     with reach.database():
         who = permitted("exceptions.dismiss", as_)
         ids = sorted(set(exceptions))
+        with snapshot() as conn:
+            require_known(conn, ids)
         done = have_done(who, Wish("exceptions.reopen", {"exceptions": ids}, reason), as_json=as_json)
         work_here(())
     if as_json:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeAlias
@@ -166,11 +166,15 @@ def planned(wanted: Wanted, *, is_kept: bool) -> Told:
     return told
 
 
-def _planned(conn: Connection, wanted: Wanted) -> Told:
-    ids = wanted.selection.ids
-    missing = replay_selection.missing(conn, ids) if ids else []
+def require_known(conn: Connection, exceptions: Sequence[int]) -> None:
+    """Raise `Failure` for the first number that no exception has."""
+    missing = replay_selection.missing(conn, exceptions) if exceptions else []
     if missing:
         raise Failure(f"there is no exception {missing[0]}", fix="list them with `tallyline exceptions list`")
+
+
+def _planned(conn: Connection, wanted: Wanted) -> Told:
+    require_known(conn, wanted.selection.ids or ())
     replay_id = replays.plan(conn, wanted)
     if not replays.show(conn, replay_id).total:
         what = f"the code {wanted.selection.code!r}" if wanted.selection.code else "what was selected"

@@ -101,9 +101,14 @@ def add_rated(node: Tree, line: Row) -> None:
     )
     number = line["number"] or f"draft {line['invoice_id']}"
     of = f"{line['kind'].replace('_', ' ')} [bold]{escape(number)}[/] of {line['invoice_on']}, {line['state']}"
-    node.add(f"{of}, to {escape(line['billed_to'])}, gross {line['currency']} {money(line['gross'])}")
+    node.add(f"{of}, to {escape(line['billed_to'])}, gross {line['currency']} {money(line['gross'])}{_credits(line)}")
     if line["erp_state"] is not None:
         node.add(_erp(line))
+
+
+def _credits(line: Row) -> str:
+    """How much of the document its account had paid ahead."""
+    return f", {line['currency']} {money(line['credits'])} of it by credits" if line["credits"] else ""
 
 
 def _erp(line: Row) -> str:
@@ -125,7 +130,7 @@ def print_line(story: Row) -> None:
     title = f"[bold]line {line['line']}[/] of {document} for {escape(line['account'])}"
     tree = Tree(f"{title}: {escape(line['description'])}, net {line['currency']} {money(line['net'])}")
     if line["erp_state"] is not None:
-        tree.add(_erp(line))
+        tree.add(f"{_erp(line)}{_credits(line)}")
     rated = tree.add(f"rated usage {line['rated_usage_id']}: {plain(line['rated_quantity'])} {escape(line['unit'])}")
     _add_steps(rated, line["trace"])
     proof = "[green]is what was billed[/]" if behind["is_proven"] else "[bold red]differs from what was billed[/]"

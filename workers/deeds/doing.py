@@ -5,7 +5,15 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from domain.approvals import ApprovalClosed, ApprovalStale, needed, on_top, require_decidable, require_unchanged
+from domain.approvals import (
+    ApprovalClosed,
+    ApprovalStale,
+    RequestUnknown,
+    needed,
+    on_top,
+    require_decidable,
+    require_unchanged,
+)
 from domain.authority import Acting
 from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.deeds.registry import deed_named
@@ -141,5 +149,5 @@ def _held(conn: Connection, request_id: int) -> Asked:
     audit.hold(conn)
     asked = approvals.hold(conn, request_id)
     if asked is None:
-        raise ApprovalClosed(f"there is no request {request_id}", request=request_id)
+        raise RequestUnknown(f"there is no request {request_id}", request=request_id)
     return asked

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from domain.approvals import ApprovalClosed
+from domain.approvals import RequestUnknown
 from workers.deeds.deed import Order, Plan
 from workers.deeds.registry import deed_named
 from workers.store import acting as names
@@ -31,11 +31,11 @@ class Preview:
 
 
 def preview(request_id: int) -> Preview:
-    """Plan the deed of the request as of now. Raises `ApprovalClosed` if there is none, and what the deed raises."""
+    """Plan the deed of the request as of now. Raises `RequestUnknown` if there is none, and what the deed raises."""
     with engine().connect() as conn:
         asked = approvals.one(conn, request_id)
         if asked is None:
-            raise ApprovalClosed(f"there is no request {request_id}", request=request_id)
+            raise RequestUnknown(f"there is no request {request_id}", request=request_id)
         names.name(conn, Named(asked.requested_by, asked.reason, asked.id))
         audit.hold(conn)
         last = audit.head(conn)

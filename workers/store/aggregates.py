@@ -1,6 +1,7 @@
 """Aggregates: each batch added to its windows once, in the transaction that marks the work done."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import Connection, text
 
@@ -42,11 +43,14 @@ added as (
   select {_KEY}, sum(sign * quantity), sum(sign) from (select * from batch {{later}}) t group by {_KEY} order by {_KEY}
   on conflict ({_KEY}) do update set quantity = aggregates.quantity + excluded.quantity,
     events = aggregates.events + excluded.events, revision = aggregates.revision + 1, updated_at = now()
-  returning id, {_KEY})
-insert into aggregate_values (aggregate_id, value, n)
-select d.id, b.value, sum(b.sign) from batch b join added d using ({_KEY}) where b.value is not null
-group by 1, 2 order by 1, 2
-on conflict (aggregate_id, value) do update set n = aggregate_values.n + excluded.n
+  returning id, {_KEY}),
+valued as (
+  insert into aggregate_values (aggregate_id, value, n)
+  select d.id, b.value, sum(b.sign) from batch b join added d using ({_KEY}) where b.value is not null
+  group by 1, 2 order by 1, 2
+  on conflict (aggregate_id, value) do update set n = aggregate_values.n + excluded.n)
+select distinct d.subscription_id, d.billing_period_id, d.contract_version_id, f.id as feature_id
+from added d join features f on f.metric_id = d.metric_id
 """
 _ADD_WITHIN = text(_ADD.format(later=""))
 _ADD_CARRYING = text(_ADD.format(later=_LATER))
@@ -64,19 +68,38 @@ from attributions where batch_no = any(cast(:batches as bigint[])) group by sour
 """)
 
 
-def aggregate(conn: Connection, batches: Sequence[int]) -> list[int]:
-    """Add the batches that are not in any window yet to the open lots of their periods; returns which they were.
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Usage of a billing period, under one contract version, that a feature may limit."""
+
+    subscription_id: int
+    billing_period_id: int
+    contract_version_id: int
+    feature_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """Which batches were added, and the usage of theirs under metrics that a feature limits."""
+
+    batches: Sequence[int] = ()
+    moved: Sequence[Moved] = ()
+
+
+def aggregate(conn: Connection, batches: Sequence[int]) -> Added:
+    """Add the batches that are not in any window yet to the open lots of their periods.
 
     The fence is shared by the caller, so no lot is sealed and no period frozen meanwhile.
     """
-    values = {"batches": list(batches)}
-    fresh = sorted(conn.execute(_NUMBER, values).scalars())
-    if fresh:
-        values = {"batches": fresh}
-        # The planner knows no sizes of what a statement has just made and would join every row with every window.
-        conn.execute(text("set local enable_nestloop = off"))
-        conn.execute(_ADD_CARRYING if carries_over(conn) else _ADD_WITHIN, values)
-        conn.execute(_CANCELLED, values)
-        conn.execute(text("set local enable_nestloop = on"))
-        conn.execute(_TOTALS, values)
-    return fresh
+    fresh = sorted(conn.execute(_NUMBER, {"batches": list(batches)}).scalars())
+    if not fresh:
+        return Added()
+    values = {"batches": fresh}
+    # The planner knows no sizes of what a statement has just made and would join every row with every window.
+    conn.execute(text("set local enable_nestloop = off"))
+    found = conn.execute(_ADD_CARRYING if carries_over(conn) else _ADD_WITHIN, values)
+    moved = [Moved(*row) for row in found]
+    conn.execute(_CANCELLED, values)
+    conn.execute(text("set local enable_nestloop = on"))
+    conn.execute(_TOTALS, values)
+    return Added(fresh, moved)

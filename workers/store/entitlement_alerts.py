@@ -2,38 +2,45 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
 from domain.entitlements import Allowance
 from domain.periods import Days, Window
+from workers.store.aggregates import Moved
 from workers.store.entitlements import USED
 
 #: The class of the advisory locks that whoever judges a limit holds, and how many there are.
 LOCKS = 7202
 STRIPES = 64
 
-#: All entitlements to a metered feature that may count for usage of the subscription; which one does, `domain` says.
-_LIMITS = """(
-  select e.limit_quantity, x.threshold from entitlements e, unnest(e.thresholds) as x (threshold)
-  where e.subscription_id = {0}.subscription_id and e.feature_id = {0}.feature_id
-    and e.superseded_at = '9999-12-31 00:00:00+00'
+_OPEN = "superseded_at = '9999-12-31 00:00:00+00'"
+#: The entitlements that may count for usage: the subscription's own, and those of the version that it is attributed to,
+#: or, if that one ends, of another version of the contract. Usage that has none of them falls out by look-ups of
+#: indexes; so does usage of which every threshold has been told. The lowest share of a limit that is not told yet is
+#: what usage has to reach to be near.
+_WATCHED = text(f"""
+with moved as materialized (
+  select * from unnest(cast(:subscriptions as integer[]), cast(:periods as integer[]), cast(:versions as integer[]),
+    cast(:features as integer[])) as t (subscription_id, billing_period_id, contract_version_id, feature_id))
+select t.subscription_id, t.feature_id, t.billing_period_id, min(l.limit_quantity * x.threshold) as least
+from moved t cross join lateral (
+  select e.limit_quantity, e.thresholds from entitlements e
+  where e.subscription_id = t.subscription_id and e.feature_id = t.feature_id and e.{_OPEN}
   union all
-  select e.limit_quantity, x.threshold from subscriptions s join contract_versions v on v.contract_id = s.contract_id
-  join entitlements e on e.contract_version_id = v.id and e.feature_id = {0}.feature_id
-  cross join unnest(e.thresholds) as x (threshold)
-  where s.id = {0}.subscription_id and v.superseded_at = '9999-12-31 00:00:00+00')"""
-#: Usage of metrics that no feature limits, and of subscriptions that have no limit, falls out by look-ups of indexes.
-_TOUCHED = text(f"""
-with touched as materialized (
-  select distinct a.subscription_id, f.id as feature_id, a.billing_period_id
-  from attributions a join features f on f.metric_id = a.metric_id
-  where a.batch_no = any(cast(:batches as bigint[])))
-select t.subscription_id, t.feature_id, t.billing_period_id from touched t
-where exists (select from {_LIMITS.format("t")} l where not exists (
+  select e.limit_quantity, e.thresholds from entitlements e
+  where e.contract_version_id = t.contract_version_id and e.feature_id = t.feature_id
+  union all
+  select e.limit_quantity, e.thresholds from contract_versions v
+  join contract_versions o on o.contract_id = v.contract_id and o.id <> v.id and o.{_OPEN}
+  join entitlements e on e.contract_version_id = o.id and e.feature_id = t.feature_id
+  where v.id = t.contract_version_id and v.ends_at < '9999-12-31 00:00:00+00'
+) l cross join unnest(l.thresholds) as x (threshold)
+where not exists (
   select from entitlement_alerts o where o.subscription_id = t.subscription_id and o.feature_id = t.feature_id
-    and o.billing_period_id = t.billing_period_id and o.threshold = l.threshold))
-order by 1, 2, 3
+    and o.billing_period_id = t.billing_period_id and o.threshold = x.threshold)
+group by 1, 2, 3 order by 1, 2, 3
 """)
 _LOCK = text("""
 select pg_advisory_xact_lock(:class, stripe) from (
@@ -41,17 +48,17 @@ select pg_advisory_xact_lock(:class, stripe) from (
 """)
 #: The allowance of a period is never below the limit itself, so usage below that share of it has reached nothing.
 _NEAR = text(f"""
-with touched as (
+with watched as materialized (
   select t.*, f.metric_id, f.name as feature
-  from unnest(cast(:subscriptions as integer[]), cast(:features as integer[]), cast(:periods as integer[]))
-    as t (subscription_id, feature_id, billing_period_id)
-  join features f on f.id = t.feature_id)
-select t.subscription_id, t.feature_id, t.billing_period_id, s.ref as subscription, c.account_id as account, t.feature,
-  m.name as metric, m.unit, p.starts_on, p.ends_on, p.starts_at, p.ends_at
-from touched t join subscriptions s on s.id = t.subscription_id join contracts c on c.id = s.contract_id
+  from unnest(cast(:subscriptions as integer[]), cast(:features as integer[]), cast(:periods as integer[]),
+    cast(:least as numeric[])) as t (subscription_id, feature_id, billing_period_id, least)
+  join features f on f.id = t.feature_id),
+near as materialized (
+  select * from watched t where 100 * {USED.format("t", "t.billing_period_id")} >= t.least)
+select t.subscription_id, t.feature_id, t.billing_period_id, s.ref as subscription, c.account_id as account,
+  t.feature, m.name as metric, m.unit, p.starts_on, p.ends_on, p.starts_at, p.ends_at
+from near t join subscriptions s on s.id = t.subscription_id join contracts c on c.id = s.contract_id
 join metrics m on m.id = t.metric_id join billing_periods p on p.id = t.billing_period_id
-where 100 * {USED.format("t", "t.billing_period_id")} >= (
-  select min(l.limit_quantity * l.threshold) from {_LIMITS.format("t")} l)
 order by 1, 2, 3
 """)
 _INSERT = text("""
@@ -64,8 +71,8 @@ returning subscription_id, feature_id, billing_period_id, threshold
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
-    """Usage under a limit that is not told in full yet: a subscription, a feature and a billing period."""
+class Key:
+    """What has alerts of its own: a subscription, a feature and a billing period."""
 
     subscription_id: int
     feature_id: int
@@ -73,10 +80,18 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """Usage under a limit that is not told in full yet, and a hundred times the least that may have to be told."""
+
+    key: Key
+    least: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class Near:
     """Watched usage that may have reached a threshold, with the words for it."""
 
-    watched: Watched
+    key: Key
     subscription: str
     account: str
     feature: str
@@ -86,9 +101,15 @@ class Near:
     window: Window
 
 
-def touched(conn: Connection, batches: Sequence[int]) -> list[Watched]:
-    """The usage under limits that these batches moved and of which a threshold is not told yet."""
-    return [Watched(*row) for row in conn.execute(_TOUCHED, {"batches": list(batches)})]
+def watched(conn: Connection, moved: Sequence[Moved]) -> list[Watched]:
+    """The usage of these that is under a limit and of which a threshold is not told yet."""
+    values = {
+        "subscriptions": [each.subscription_id for each in moved],
+        "periods": [each.billing_period_id for each in moved],
+        "versions": [each.contract_version_id for each in moved],
+        "features": [each.feature_id for each in moved],
+    }
+    return [Watched(Key(*row[:3]), row.least) for row in conn.execute(_WATCHED, values)]
 
 
 def lock(conn: Connection, watched: Collection[Watched]) -> None:
@@ -97,27 +118,28 @@ def lock(conn: Connection, watched: Collection[Watched]) -> None:
     Two batches that add to different windows do not see each other's usage: the one that waits here sees that of the
     other, which has committed, in its next statement.
     """
-    ids = sorted({each.subscription_id for each in watched})
+    ids = sorted({each.key.subscription_id for each in watched})
     conn.execute(_LOCK, {"class": LOCKS, "stripes": STRIPES, "ids": ids})
 
 
 def near(conn: Connection, watched: Sequence[Watched]) -> list[Near]:
     """Those of which usage has come to a threshold of the smallest limit that may count."""
     values = {
-        "subscriptions": [each.subscription_id for each in watched],
-        "features": [each.feature_id for each in watched],
-        "periods": [each.billing_period_id for each in watched],
+        "subscriptions": [each.key.subscription_id for each in watched],
+        "features": [each.key.feature_id for each in watched],
+        "periods": [each.key.billing_period_id for each in watched],
+        "least": [each.least for each in watched],
     }
     return [
         Near(
-            Watched(*row[:3]), row.subscription, row.account, row.feature, row.metric, row.unit,
+            Key(*row[:3]), row.subscription, row.account, row.feature, row.metric, row.unit,
             Days(row.starts_on, row.ends_on), Window(row.starts_at, row.ends_at),
         )
         for row in conn.execute(_NEAR, values)
     ]  # fmt: skip
 
 
-def insert(conn: Connection, alerts: Sequence[tuple[Watched, int, Allowance]]) -> set[tuple[Watched, int]]:
+def insert(conn: Connection, alerts: Sequence[tuple[Key, int, Allowance]]) -> set[tuple[Key, int]]:
     """Keep that the thresholds were reached; returns those that were not known before."""
     found = conn.execute(
         _INSERT,
@@ -130,4 +152,4 @@ def insert(conn: Connection, alerts: Sequence[tuple[Watched, int, Allowance]]) -
             "limits": [left.limit for _, _, left in alerts],
         },
     )
-    return {(Watched(*row[:3]), row.threshold) for row in found}
+    return {(Key(*row[:3]), row.threshold) for row in found}

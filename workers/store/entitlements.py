@@ -17,6 +17,8 @@ from workers.store.database import planned_once
 
 #: Features that are listed of one subscription.
 FEATURES_MAX = 1_000
+#: Questions that are answered together: the planner takes each for the only one, so many would cost their square.
+PORTION = 100
 #: No billing period that we know of is longer than this.
 _PERIOD_DAYS_MAX = 31
 
@@ -106,6 +108,10 @@ def check(
 
 def holdings(conn: Connection, asked: Sequence[Asked]) -> list[Holding | None]:
     """All that is known of each, in order; None where there is no such subscription or feature."""
+    return [each for start in range(0, len(asked), PORTION) for each in _portion(conn, asked[start : start + PORTION])]
+
+
+def _portion(conn: Connection, asked: Sequence[Asked]) -> list[Holding | None]:
     found: list[list[Row[Any]]] = [[] for _ in asked]
     values = {
         "subscriptions": [each.subscription for each in asked],
@@ -184,6 +190,11 @@ class Listed:
     unit: str | None
     meaning: str
     decision: Decision
+
+
+def is_subscription(conn: Connection, ref: str) -> bool:
+    """Whether there is a subscription of that name."""
+    return bool(conn.execute(text("select exists (select from subscriptions where ref = :ref)"), {"ref": ref}).scalar())
 
 
 def listed(conn: Connection, subscription: str, at: datetime) -> list[Listed]:

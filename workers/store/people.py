@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
-from domain.authority import ROLES, Acting, PersonUnknown, Role, TokenInvalid
+from domain.authority import ROLES, Acting, PersonDisabled, PersonUnknown, Role, TokenInvalid
 
 #: People and tokens that a list shows.
 ROWS_MAX = 1_000
@@ -73,8 +73,10 @@ def is_known(conn: Connection, person: str) -> bool:
 def acting_as(conn: Connection, person: str) -> Acting:
     """That person with the roles held now. Raises `PersonUnknown`."""
     found = conn.execute(text(f"{_PEOPLE} where p.id = :id group by p.id"), {"id": person}).one_or_none()
-    if found is None or found.is_disabled:
-        raise PersonUnknown(f"{person!r} is not registered" if found is None else f"{person} is disabled")
+    if found is None:
+        raise PersonUnknown(f"{person!r} is not registered")
+    if found.is_disabled:
+        raise PersonDisabled(f"{person} is disabled")
     return Acting(found.id, frozenset(found.roles))
 
 

@@ -20,6 +20,8 @@ _encode = msgspec.json.Encoder(decimal_format="string", order="sorted", enc_hook
 class DocumentNotFound(RepairRefused):
     """There is no document of that number, or several entities have one."""
 
+    is_unknown = True
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -64,7 +66,8 @@ def case(conn: Connection, number: str, *, entity: str | None = None) -> Case:
     ).all()
     if len(found) != 1:
         many = f"{len(found)} legal entities have a document" if found else "there is no document"
-        raise DocumentNotFound(f"{many} {number!r}", number=number)
+        fix = "name one with --entity" if found else "`tallyline trace SOURCE ID` names the documents of an event"
+        raise DocumentNotFound(f"{many} {number!r}", number=number, fix=fix)
     return _case(found[0])
 
 

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection, Row, text
 
 from domain.canonical import Json
-from domain.replays import Control, ReplayKind, ReplayOutOfOrder, ReplayState, after
+from domain.replays import Control, ReplayKind, ReplayState, ReplayUnknown, after
 from workers.store import replay_selection
 from workers.store.replay_selection import ReplayEmpty, Selection
 
@@ -115,10 +115,11 @@ def _replay(row: Row[Any]) -> Replay:
 
 
 def show(conn: Connection, replay_id: int) -> Replay:
-    """The replay of that number. Raises `ReplayOutOfOrder` if there is none."""
+    """The replay of that number. Raises `ReplayUnknown` if there is none."""
     row = conn.execute(text(f"{_REPLAYS} where r.id = :id"), {"id": replay_id}).one_or_none()
     if row is None:
-        raise ReplayOutOfOrder(f"there is no replay {replay_id}", replay=replay_id)
+        fix = "`tallyline replay list` names them"
+        raise ReplayUnknown(f"there is no replay {replay_id}", replay=replay_id, fix=fix)
     return _replay(row)
 
 
@@ -132,7 +133,7 @@ def newest(conn: Connection, *, state: str | None, rows: int) -> list[Replay]:
 
 
 def hold(conn: Connection, replay_id: int) -> Replay:
-    """The replay, locked until the transaction ends. Raises `ReplayOutOfOrder` if there is none."""
+    """The replay, locked until the transaction ends. Raises `ReplayUnknown` if there is none."""
     conn.execute(text("select 1 from replays where id = :id for update"), {"id": replay_id})
     return show(conn, replay_id)
 

@@ -86,7 +86,7 @@ _LINE = """
 select r.id as rated_usage_id, r.lot, r.quantity, r.amount, r.currency, r.trace, l.id as line, l.position,
   l.description, l.net, l.tax_category, l.tax_rate, i.id as invoice_id, i.number_text as number, i.kind, i.state,
   i.account_id as billed_to, i.invoice_on, i.gross, q.state as erp_state, q.connection_id, q.external_key,
-  q.erp_number, q.confirmed_at
+  q.erp_number, q.confirmed_at, (select -sum(e.amount) from credit_entries e where e.invoice_id = i.id) as credits
 from rated_usages r left join invoice_lines l on l.rated_usage_id = r.id left join invoices i on i.id = l.invoice_id
 left join erp_postings q on q.invoice_id = i.id and q.state <> 'superseded'
 where r.subscription_id = :subscription_id and r.billing_period_id = :billing_period_id and r.metric_id = :metric_id
@@ -150,7 +150,8 @@ select l.id as line, l.position, l.description, l.quantity, l.unit, l.net, i.cur
   r.id as rated_usage_id, r.lot, r.quantity as rated_quantity, r.amount, r.trace, r.subscription_id,
   r.billing_period_id, r.metric_id, r.contract_version_id, r.dimensions, m.name as metric, m.aggregation,
   m.is_plain,
-  q.state as erp_state, q.connection_id, q.external_key, q.erp_number
+  q.state as erp_state, q.connection_id, q.external_key, q.erp_number,
+  (select -sum(e.amount) from credit_entries e where e.invoice_id = i.id) as credits
 from invoice_lines l join invoices i on i.id = l.invoice_id join rated_usages r on r.id = l.rated_usage_id
 join metrics m on m.id = l.metric_id
 left join erp_postings q on q.invoice_id = i.id and q.state <> 'superseded'

@@ -1,6 +1,7 @@
 """Prepaid credits at the command line: granted with a second person where policies want one, listed, shown."""
 
 import pytest
+from operator_bench import departure
 
 
 @pytest.fixture
@@ -26,7 +27,6 @@ def test_a_grant_is_listed_and_its_entries_are_shown(parties):
     }  # fmt: skip
     (entry,) = operator.json("credits", "show", made["grant_id"])
     assert (entry["kind"], entry["amount"], entry["left"], entry["document"]) == ("granted", "250.00", "250.00", None)
-    assert operator.json("credits", "list", "nobody") == []
 
 
 def test_people_see_tables(parties):
@@ -38,6 +38,21 @@ def test_people_see_tables(parties):
     assert made == f"grant {number}: grant {account} credit of USD 250.00 with newark from 2013-01-01\n"
     assert "250.00" in operator("credits", "list").out
     assert "granted" in operator("credits", "show", number).out
+
+
+def test_what_an_invoice_drew_is_told_where_the_invoice_is(airports, lines):
+    airports("send", lines(departure(1)))
+    terms = ("--entity", "newark", "--currency", "USD", "--from", "2013-01-01", "--reason", "paid ahead")
+    number = airports.json("credits", "grant", "UA", "40.00", *terms)["grant_id"]
+
+    assert airports("close", "newark", "2013-01", "--approve", "--as", "ann").code == 0
+
+    (listed,) = airports.json("credits", "list", "UA")
+    assert (listed["drawn"], listed["left"]) == ("40.00", "0.00")
+    invoice = airports.one("select number_text from invoices where number is not null")
+    assert [each["document"] for each in airports.json("credits", "show", number)] == [None, invoice]
+    for words in (("/ops/ewr", "UA/1"), ("--invoice", invoice)):
+        assert "USD 40.00 of it by credits" in " ".join(airports("trace", *words).out.split())
 
 
 def test_a_grant_waits_for_a_second_person_where_a_policy_wants_one(parties):
@@ -77,4 +92,3 @@ def test_options_that_make_no_sense_are_refused_too(parties):
 
     assert "expires_at" in operator(*words, "--to", "2013-01-01").err
     assert "rollover" in operator(*words, "--rollover-days", 3).err
-    assert "there is no grant 7" in operator("credits", "show", 7).err

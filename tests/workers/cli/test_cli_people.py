@@ -101,7 +101,7 @@ def test_a_role_that_does_not_exist_is_refused(two, verb):
 def test_nobody_acts_who_is_not_registered(two):
     refused = two("people", "add", "bob", "--role", "viewer", "--as", "eve")
 
-    assert refused.code == 1
+    assert refused.code == 2
     assert "'eve' is not registered" in refused.err
 
 

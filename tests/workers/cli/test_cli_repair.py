@@ -98,7 +98,7 @@ def test_a_repair_that_finds_the_document_in_the_erp_ends_with_1(refused, ledger
         (("--void", "--reason", " "), 2, "needs a reason"),
         (("--void", "--resend", "--reason", "x"), 2, "one way at a time"),
         (("--reverse-journal", "--reason", "x"), 1, "its entry stands"),
-        (("--entity", "jfk"), 1, "there is no document"),
+        (("--entity", "jfk"), 2, "there is no document"),
     ],
 )
 def test_what_is_not_asked_for_properly_is_not_done(refused, words, code, said):
@@ -111,7 +111,7 @@ def test_what_is_not_asked_for_properly_is_not_done(refused, words, code, said):
 def test_a_number_that_does_not_exist_is_named(airports):
     ran = airports("repair", "NEWARK-999999")
 
-    assert ran.code == 1
+    assert ran.code == 2
     assert "there is no document 'NEWARK-999999'" in text_of(ran)
 
 

@@ -70,7 +70,7 @@ def test_a_replay_is_listed_and_shown_with_what_became_of_it(trouble):
 def test_a_replay_that_is_not_there_is_said_so(trouble):
     ran = trouble("replay", "show", 99)
 
-    assert ran.code == 1
+    assert ran.code == 2
     assert "there is no replay 99" in text_of(ran)
 
 
