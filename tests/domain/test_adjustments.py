@@ -123,7 +123,7 @@ def test_a_minimum_is_prorated_by_the_days_that_the_price_is_in_force_only_if_it
     assert whole.price(half).amount == 310
     assert by_days.price(half).amount == 140
     assert by_days.price(Measured(Decimal(10))).amount == 310
-    assert by_days.price(half).steps[-1].fact("days") == "14 of 31"
+    assert by_days.price(half).steps[-1].fact("service_days") == "14 of 31"
 
 
 def test_a_discount_takes_its_part_off_a_credit_too():
