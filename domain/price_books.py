@@ -99,7 +99,9 @@ def _charge_faults(charges: Sequence[Json], path: str) -> Iterator[DefinitionInv
             continue
         metric, terms = charge.get("metric"), charge.get("terms")
         if isinstance(metric, str) and first.setdefault(metric, place) != place:
-            sentence = f"has a price in charges[{first[metric]}] already, so two prices would be in force for {metric}"
+            sentence = (
+                f"has a price in charges[{first[metric]}] already, so two prices would be in force for {metric:.80}"
+            )
             yield PriceBookInvalid(sentence, field=f"{path}[{place}].metric", fix="keep one of the two")
         if isinstance(terms, Mapping):
             try:

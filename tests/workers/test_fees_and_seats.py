@@ -36,6 +36,7 @@ def seats(month):
     month.bound.run("truncate subscription_quantities")
     month.bound.run("delete from contract_versions where version > 1")
     month.bound.run("update contract_versions set superseded_at = '9999-12-31 00:00Z'")
+    month.bound.run("update subscriptions set ends_at = '9999-12-31 00:00Z'")
     month.bound.run("delete from metrics where meter_id is null")
 
 
@@ -104,6 +105,27 @@ def test_a_second_run_without_a_change_bills_nothing(month, seats):
     month.use(("u1", "UA", "N1", 1400))
     month.bill()
 
+    assert lines(month, month.bill()) == {}
+
+
+@pytest.mark.parametrize(
+    ("ends_at", "given_back"),
+    [
+        ("2026-03-17 05:00Z", {"base": Decimal("-967.74"), "seats": Decimal("-725.81")}),  # 15/31 of 2,000 and of 1,500
+        ("2026-02-11 06:00Z", {"base": Decimal("-2000.00"), "seats": Decimal("-1500.00")}),
+    ],
+)
+def test_a_backdated_end_of_a_subscription_gives_back_its_fees_and_seats(month, seats, ends_at, given_back):
+    seats(25, "2026-01-01")
+    month.use(("d1", "DL", "N3", 500))
+    month.bound.run("update subscription_quantities set recorded_at = '2026-01-01'")  # long before they were billed
+    month.bound.run("update contract_versions set recorded_at = '2026-01-01'")
+    month.bill()
+
+    month.bound.run("update subscriptions set ends_at = cast(:at as timestamptz) where ref = 's-ua'", at=ends_at)
+    late = month.bill()
+
+    assert {name: net for name, (_, net) in lines(month, late).items()} == given_back
     assert lines(month, month.bill()) == {}
 
 

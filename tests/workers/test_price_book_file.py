@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from domain.price_books import PriceBook
+from domain.price_books import PriceBook, book_json
 from domain.prices import PriceInvalid, parse_price, price_json
 from domain.prices.needs import Kept
 from domain.prices.price import MODELS
@@ -21,7 +22,8 @@ from workers.store.price_forms import DECIMAL, Terms
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.append(str(ROOT / "tests" / "domain"))
-from price_book_strategies import price_books  # noqa: E402 -- the domain's strategies serve here too
+from domain_strategies import json_values  # noqa: E402 -- the domain's strategies serve here too
+from price_book_strategies import price_books  # noqa: E402 -- as above
 from price_book_strategies import terms as terms_of_prices  # noqa: E402 -- as above
 
 pytestmark = pytest.mark.fast
@@ -84,8 +86,29 @@ def test_what_is_written_is_read_as_the_same_book(book: PriceBook):
     assert price_book_file.read(FILE, price_book_file.written(book).encode())[1] == book
 
 
+def replaced(value: object, path: tuple[str | int, ...], by: object) -> object:
+    """A copy of JSON with another member at a path."""
+    kept = copy.deepcopy(value)
+    within = kept
+    for part in path[:-1]:
+        within = within[part]
+    within[path[-1]] = by
+    return kept
+
+
+@given(price_books(), st.data())
+@settings(max_examples=30, deadline=None)
+def test_whatever_a_file_holds_is_told_and_nothing_else_happens(book: PriceBook, data: st.DataObject):
+    values = json.loads(json.dumps(book_json(book)))
+    path = data.draw(st.sampled_from(members(values)))
+    text = json.dumps(replaced(values, path, data.draw(json_values())), default=str)
+
+    for told in problems(text, metrics={}):
+        assert re.fullmatch(r"book\.yaml:[0-9]+: .+; .+", told, re.DOTALL), told
+
+
 @given(terms_of_prices())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_form_of_a_price_takes_what_domain_prints(price):
     printed = json.loads(json.dumps(price_json(price)))
 
@@ -93,7 +116,7 @@ def test_the_form_of_a_price_takes_what_domain_prints(price):
 
 
 @given(terms_of_prices())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 def test_the_form_of_a_price_refuses_no_terms_that_domain_takes(price):
     printed = json.loads(json.dumps(price_json(price)))
 
@@ -220,6 +243,8 @@ def test_terms_that_contradict_themselves_are_told_with_their_line(written, says
         ("a: [", "is no YAML"),
         ("a: &x [1]\nb: [*x, *x]", "aliases (*name) are not read here"),
         ("a: !!python/object:os.system x", "tags (!name) are not read here"),
+        ('a: "\\ud800"', "1: is no YAML: a text holds half of a character"),
+        ('a: 1\n"\\0": 2', "2: is no YAML: a text holds the character NUL"),
         ("a: " + "[" * 40 + "]" * 40, "nests more than 32 deep"),
         (f"# {'x' * price_book_file.BYTES_MAX}", "split it into several books"),
     ],
@@ -246,6 +271,12 @@ def test_numbers_keep_all_their_digits_also_without_quotes():
     )
 
     assert book.plans["team"].charges[0].price.unit_amount == Decimal("0.1000000000000000055511151231257")
+
+
+def test_a_character_that_json_writes_in_halves_is_whole():
+    _, book = price_book_file.read(FILE, GOOD.replace("title: Team", r'title: "\ud83d\ude00"').encode())
+
+    assert book.plans["team"].title == "\U0001f600"
 
 
 def test_a_metric_that_is_not_there_is_told_with_those_that_it_may_be():

@@ -37,14 +37,16 @@ def _told_metric(counted: Counted) -> dict[str, object]:
 
 
 def _quantity(counted: Counted) -> dict[str, object]:
-    """What is added up, or how many different values there are: what those come to, their period decides."""
+    """What is added up, or how many different values there are; what else that comes to, the period decides."""
     if _adds_up(counted.metric):
         return {"quantity": decimal_text(counted.quantity)}
-    return {"different_values": len(counted.values)}
+    return {"different_values": len(counted.values)} if counted.values else {}
 
 
 def _adds_up(metric: Metric) -> bool:
-    return metric.aggregation.keeps == "increments"
+    """Whether the quantity of the file is the sum of its events': not where each window is turned into something."""
+    is_plain = metric.conversion is None and metric.bucket is None and metric.negative == "keep"
+    return metric.aggregation.keeps == "increments" and is_plain
 
 
 def _by_count(reasons: Iterable[Reason]) -> list[Reason]:
@@ -79,8 +81,9 @@ def show_findings(found: Findings, *, title: str, judges_usage: bool, is_file: b
 
 
 def _shown_quantity(counted: Counted) -> str:
-    is_sum = _adds_up(counted.metric)
-    return f"{counted.quantity:,f}" if is_sum else f"{count(len(counted.values))} different"
+    if _adds_up(counted.metric):
+        return f"{counted.quantity:,f}"
+    return f"{count(len(counted.values))} different" if counted.values else ""
 
 
 def _show_reasons(title: str, place: str, reasons: Iterable[Reason]) -> None:

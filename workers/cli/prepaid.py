@@ -70,6 +70,8 @@ def list_(
 ) -> None:
     """List grants with what is left of each and what became of the rest, the latest first."""
     with reach.database(), snapshot() as conn:
+        if account is not None and not prepaid.is_account(conn, account):
+            raise Failure(f"there is no account {account}", fix="correct the name, or leave it out")
         rows = prepaid.listed(conn, account)
     if as_json:
         console.print_json([row._asdict() for row in rows])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from typing import Protocol
 from urllib.parse import unquote, urlsplit
 
@@ -45,9 +46,13 @@ def by_rabbitmq(parts: Iterable[Sendable], advance: Advance) -> int:
     safe, and sending all of it again bills nothing twice.
     """
     sent = 0
+    rest = iter(parts)
+    first = next(rest, None)  # before the connection: to sort a file may take longer than a silent one is kept
+    if first is None:
+        return sent
     with _channel() as (channel, user):
         properties = pika.BasicProperties(content_type=BATCH, delivery_mode=2, user_id=user)
-        for body in parts:
+        for body in chain((first,), rest):
             try:
                 channel.basic_publish(USAGE_EXCHANGE, ROUTING_KEY, body.content, properties, mandatory=True)
             except (UnroutableError, NackError):

@@ -134,7 +134,7 @@ def _conclude(told: Report, sent: Sent) -> None:
     if sent.taken is not None:
         parts += [f"[bold]{count(n)}[/] {name}" for name, n in sent.taken.items()]
     elif sent.confirmed_by is None:
-        parts.append("nothing was sent")
+        parts.append("nothing was sent; [bold]tallyline meters check[/] also tries them against their meters")
     out.print(", ".join(parts))
     if sent.confirmed_by is not None:
         out.print("RabbitMQ has them safe; what the meters refuse is told on the producer's queue of refusals")

@@ -12,7 +12,7 @@ from queues.contracts import json_in
 from workers.cli.bodies import texts
 from workers.files import file_mapping
 from workers.files.events import Items, Maker
-from workers.files.file_mapping import FileMapping
+from workers.files.file_mapping import FileMapping, Register
 from workers.files.lines import FileUnreadable, lines, size_of
 from workers.files.readings import Found, Readings
 from workers.files.rows import Row, Rows, csv_table, json_table
@@ -82,6 +82,8 @@ def usage_file(
         raise FileUnreadable("only readings of registers go on from a file before", fix="leave out --since-file")
     if source is None and (format_ is Format.register or not is_json(file)):
         raise FileUnreadable("the rows do not say which source they are of", fix="name it with --source")
+    if format_ is Format.register and made.readings is None:
+        made = made.model_copy(update={"readings": Register()})
     return UsageFile(file, made, format_, source, since, is_mapped=mapping is not None)
 
 

@@ -43,10 +43,6 @@ class Readings:
     _rows: dict[int, Mapping[str, Json]] = field(default_factory=dict)
     _count: int = 0
 
-    def __post_init__(self) -> None:
-        if self.mapping.readings is None:
-            self.mapping = self.mapping.model_copy(update={"readings": Register()})
-
     @property
     def _columns(self) -> Register:
         assert self.mapping.readings is not None, "a mapping of readings says which columns they are in"

@@ -101,6 +101,18 @@ class _Loader(yaml.SafeLoader):
             raise _not_read("tags (!name) are not read here", event)
         return super().compose_node(parent, index)
 
+    def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:  # noqa: ANN401 -- as it is called
+        """Put the halves of a character together, which JSON writes one by one; one alone is kept by no database."""
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        node: yaml.ScalarNode = super().compose_scalar_node(anchor)
+        try:
+            node.value = node.value.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise _not_read("a text holds half of a character", event) from None
+        if "\0" in node.value:
+            raise _not_read("a text holds the character NUL", event)
+        return node
+
 
 _NULL, _BOOL, _INT, _DECIMAL = (f"tag:yaml.org,2002:{kind}" for kind in ("null", "bool", "int", "float"))
 _DIGITS = list("-0123456789")

@@ -260,6 +260,11 @@ def listed(conn: Connection, account: str | None) -> Sequence[Row[tuple[object, 
     return conn.execute(_LISTED, {"account": account, "limit": LISTED_MAX}).all()
 
 
+def is_account(conn: Connection, account: str) -> bool:
+    """Whether there is such an account."""
+    return conn.execute(text("select from accounts where id = :account"), {"account": account}).first() is not None
+
+
 def history(conn: Connection, number: int) -> Sequence[Row[tuple[object, ...]]]:
     """The entries of a grant in the order in which they were made, with what was left after each."""
     return conn.execute(_HISTORY, {"grant": number, "limit": LISTED_MAX}).all()

@@ -106,7 +106,7 @@ def misfits(document: Document, metrics: Mapping[str, Kept]) -> Iterator[Problem
         if isinstance(metric, str) and metric not in metrics:
             like = get_close_matches(metric, sorted(metrics), _OFFERED)
             fix = f"did you mean {' or '.join(like)}?" if like else "correct the name, or load the metric first"
-            yield document.problem((*place, "metric"), f"there is no metric {metric!r}", fix=fix)
+            yield document.problem((*place, "metric"), f"there is no metric {metric!r:.80}", fix=fix)
         elif isinstance(metric, str) and (fault := _misfit(terms, metrics[metric])) is not None:
             yield _of_fault(document, fault.within(f"plans.{place[1]}.charges[{place[3]}].terms"))
 

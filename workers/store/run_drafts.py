@@ -10,7 +10,8 @@ from workers.store.billing_runs import Run
 #: A subscription is billed that has usage which no draft holds yet. One without any usage, which may owe a flat fee, is
 #: billed if it is active in the period and no earlier run of it has rated it. One with a document that is being voided
 #: is left to the next run: what the document held is not released yet. One whose fees or seats were published anew
-#: after its draft was made is billed again; the minutes outlast a publication, and a draft too many is empty.
+#: after its draft was made is billed again; the minutes outlast a publication, and a draft too many is empty. So is one
+#: that ends before the period does and has paid fees or seats of it: nothing tells when its end was said.
 _BILLED = """
 billed as (
   select s.id as subscription_id, s.contract_id
@@ -38,7 +39,11 @@ billed as (
           nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
           select max(i.created_at) - interval '10 minutes'
           from invoices i join billing_runs o on o.id = i.billing_run_id
-          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))))"""
+          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))
+    or (s.ends_at < p.ends_at and exists (
+      select from rated_usages r join metrics m on m.id = r.metric_id and m.aggregation = 'subscribed'
+      join invoices i on i.billing_run_id = r.billing_run_id and i.contract_id = s.contract_id and i.state <> 'void'
+      where r.subscription_id = s.id and r.billing_period_id = p.id and r.amount <> 0))))"""
 #: A document goes to the account that receives those of the contract's account, as it is now; whose usage it bills
 #: stays known by the contract.
 _DRAFT = text(f"""

@@ -194,6 +194,26 @@ exclusion_rules:
     assert [each["quantity"] for each in found["metrics"]] == ["2"]
 
 
+def test_what_only_its_period_turns_into_a_quantity_is_counted_without_one(operator, lines, tmp_path, no_server):
+    master = tmp_path / "master.yaml"
+    master.write_text("""
+meters: {airport.departure: {owner: x, versions: [{version: 1, max_age_days: 36525, fields: []}]}}
+metrics:
+  daily: {meter: airport.departure, aggregation: count, unit: departure, bucket: day}
+  longest: {meter: airport.departure, aggregation: max, property: distance, unit: mile}
+  far: {meter: airport.departure, aggregation: count, unit: departure, filter: {destination: [SEA]}}
+""")
+
+    found = operator("meters", "check", lines(departure(1), departure(2)), "--meters", master, "--json")
+    told = text_of(operator("meters", "check", lines(departure(1), departure(2)), "--meters", master))
+
+    assert found.json["metrics"] == [
+        {"metric": "daily", "usages": 2, "unit": "departure"},
+        {"metric": "longest", "usages": 2, "unit": "mile", "different_values": 1},
+    ]
+    assert "1 different" in told
+
+
 def test_usage_that_no_metric_reads_would_wait(operator, lines, tmp_path, no_server):
     master = tmp_path / "master.yaml"
     master.write_text("""

@@ -75,6 +75,7 @@ COMMANDS = [
     ("close", "newark", "2013-01"),
     ("meters", "list"),
     ("meters", "show", "airport.departure"),
+    ("credits", "list"),
     ("doctor",),
 ]
 

@@ -46,6 +46,8 @@ COMMANDS = [
     (("meters", "schema", "nope"), "nope"),
     (("entitlements", "check", "nope", "nope"), "nope"),
     (("entitlements", "list", "nope"), "nope"),
+    (("credits", "list", "nope"), "nope"),
+    (("credits", "show", "99"), "99"),
     (("work", "--step", "nope"), "nope"),
     (("master", "load", "nope.yaml"), "nope.yaml"),
     (("send", "nope.jsonl"), "nope.jsonl"),

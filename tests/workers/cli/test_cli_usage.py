@@ -194,3 +194,16 @@ def test_in_a_fleet_each_message_is_confirmed_by_rabbitmq(stands, vhost, rabbit_
     assert (sent["messages"], sent["sent"], sent["confirmed_by"]) == (3, 8, "RabbitMQ")
     assert "RabbitMQ has them safe" in told
     assert os.environ["TALLYLINE_AMQP_URL"] == vhost
+
+
+def test_a_file_without_a_single_event_needs_no_rabbitmq(stands, tmp_path, monkeypatch):
+    file = tmp_path / "usage.csv"
+    file.write_text("type,time\ncalls,yesterday\n")
+    for name, value in {"MODE": "fleet", "AMQP_URL": "amqp://x:x@127.0.0.1:1/", "TOKEN": TOKEN}.items():
+        monkeypatch.setenv(f"TALLYLINE_{name}", value)
+    forget()
+
+    ran = stands("usage", "import", file, "--source", "/x")
+
+    assert ran.code == 1
+    assert "0 events, 1 rows refused" in text_of(ran)

@@ -284,7 +284,8 @@ def test_the_bytes_read_are_told_and_come_to_the_size_of_the_file(tmp_path, monk
         ("a.csv", "type,time\n", {"source": None}, "which source"),
         ("a.csv", "type,time\n", {"format_": Format.jsonl}, "no file of the format jsonl"),
         ("a.jsonl", "{}", {"format_": Format.csv}, "no file of the format csv"),
-        ("a.csv", "type,time\n", {"since": [Path("x")]}, "leave out|only readings"),
+        ("a.csv", "type,time\n", {"since": [Path("x")]}, "only readings"),
+        ("a.csv", "type,time\n", {"format_": Format.register}, "has no column register, reading"),
     ],
 )
 def test_a_file_that_cannot_be_used_at_all_is_refused_before_anything(read, name, content, options, says):
@@ -449,3 +450,18 @@ def test_ids_do_not_depend_on_how_the_file_is_cut_into_batches(tmp_path_factory,
 
     assert cut == whole
     assert len({each.text for each in whole}) == len(subjects)
+
+
+def test_a_first_line_that_is_no_json_is_one_bad_line_among_others(read):
+    good = '{"type":"calls","time":"2026-01-31T12:00:00Z"}'
+
+    events, refused = read('{"type": }\n' + good, name="usage.jsonl")
+
+    assert len(events) == 1
+    assert refused == [(1, "body_unreadable", "")]
+
+
+def test_a_register_whose_name_no_database_can_hold_is_refused(read):
+    line = '{"register": ["\\ud800"], "reading": 1, "time": "2026-01-01T00:00:00Z", "type": "power"}'
+
+    assert read(line, name="readings.jsonl", format_=Format.register) == ([], [(1, "text_invalid", "data")])
