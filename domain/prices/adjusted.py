@@ -126,7 +126,7 @@ class Adjusted(Generic[M_co]):
             return None
         facts: dict[str, Decimal | str] = {"minimum": due, "of": amount}
         if measured.service_days is not None and self.adjustments.minimum.is_prorated:
-            facts["days"] = "{} of {}".format(*measured.service_days)
+            facts["service_days"] = "{} of {}".format(*measured.service_days)
         return TraceStep.of("minimum", lacking, **facts)
 
 
