@@ -7,6 +7,7 @@ from decimal import Decimal
 from time import monotonic
 
 import pytest
+from sqlalchemy import event
 from sqlalchemy.exc import IntegrityError
 
 from domain.documents import IssueDateTooEarly, NumberTooLong
@@ -328,3 +329,27 @@ def test_however_a_month_arrives_in_lots_its_lines_sum_to_the_rounded_total(mont
     naive = sum((n * Decimal("41.2575")).quantize(cent, "ROUND_HALF_UP") for n in (3, 1, 2, 1, 4))
     assert naive != billed[0], "the lots would have shown the same if each were rounded by itself"
     month.assert_all_accounted_for()
+
+
+def test_a_subscription_that_is_published_while_drafts_are_made_is_in_its_draft_and_rated_or_in_neither(month):
+    """A draft that counted one which nobody rates would wait for it for ever."""
+    month.use(("u1", "UA", "N1", 1400))
+    published = []
+
+    def publish(_conn, _cursor, statement, *_rest):
+        if "insert into invoices" in statement and not published:
+            published.append(statement)
+            month.bound.run(
+                """insert into subscriptions (ref, contract_id, cycle_id)
+                   select 's-ua-2', contract_id, cycle_id from subscriptions where ref = 's-ua'"""
+            )
+
+    event.listen(engine(), "before_cursor_execute", publish)
+    try:
+        run = month.request()
+    finally:
+        month.bound.run("delete from work where subject like 'run/%' and state = 'ready'")
+        month.bound.run("delete from subscriptions where ref = 's-ua-2'")
+
+    assert published
+    assert month.bound.rows("select pending from invoices where billing_run_id = :run", run=run) == [(0,), (0,)]

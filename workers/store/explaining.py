@@ -1,6 +1,7 @@
 """The lines of a document as they are explained: what was rated, what was billed of it, and what was billed before."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,8 @@ from domain.prices import TraceStep
 LINES_MAX = 500
 #: Earlier documents of one line that are named.
 EARLIER_MAX = 12
+#: How the id of a draft is written.
+_DRAFT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,10 @@ left join lateral (
       and o.id < l.id and o.net <> 0 order by j.id desc limit :earlier_max) n) e on true
 where {which} order by l.invoice_id, l.position limit :lines_max
 """
+#: By the numbers of each legal entity, which are what documents are found by without reading all of them.
+_OF_DOCUMENT = """l.invoice_id in (
+  select j.id from legal_entities n join invoices j on j.legal_entity_id = n.id and j.number_text = :document
+  union all select j.id from invoices j where j.id = cast(:draft as bigint) and j.number_text is null)"""
 
 
 def line(conn: Connection, line_id: int) -> list[Explained]:
@@ -57,10 +64,10 @@ def line(conn: Connection, line_id: int) -> list[Explained]:
 
 def lines_of(conn: Connection, document: str, *, position: int | None) -> list[Explained]:
     """The line at a position, or all, of the documents with that number, or of the draft with that id."""
-    which = "(i.number_text = :document or (i.number_text is null and i.id::text = :document))"
+    values = {"document": document, "draft": int(document) if _DRAFT.fullmatch(document) else None}
     if position is None:
-        return _lines(conn, which, document=document)
-    return _lines(conn, f"{which} and l.position = :position", document=document, position=position)
+        return _lines(conn, _OF_DOCUMENT, **values)
+    return _lines(conn, f"{_OF_DOCUMENT} and l.position = :position", **values, position=position)
 
 
 def _lines(conn: Connection, which: str, **values: object) -> list[Explained]:

@@ -19,6 +19,8 @@ Place = tuple[str | int, ...]
 FILE_BYTES_MAX = 16 * 2**20
 #: Nesting of lists and mappings.
 DEPTH_MAX = 32
+#: Nesting at which reading ends, since whoever composes a node stands on those around it.
+COMPOSED_DEPTH_MAX = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ class _Loader(yaml.SafeLoader):
     """YAML's syntax with the scalars of JSON."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 -- PyYAML's own way of keeping them
+    _depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         event = self.peek_event()  # type: ignore[no-untyped-call]
@@ -99,7 +102,12 @@ class _Loader(yaml.SafeLoader):
             raise _not_read("aliases (*name) are not read here", event)
         if event.tag is not None:
             raise _not_read("tags (!name) are not read here", event)
-        return super().compose_node(parent, index)
+        self._depth += 1
+        if self._depth > COMPOSED_DEPTH_MAX:
+            raise _not_read(f"nests more than {COMPOSED_DEPTH_MAX} deep", event)
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
     def compose_scalar_node(self, anchor: Any) -> yaml.ScalarNode:  # noqa: ANN401 -- as it is called
         """Put the halves of a character together, which JSON writes one by one; one alone is kept by no database."""
@@ -129,9 +137,10 @@ _READ: Mapping[str, Callable[[str], object]] = {
 
 
 def content_of(file: Path) -> bytes:
-    """The bytes of a file. Raises `MasterInvalid` if it is not there."""
+    """The bytes of a file, one more than there may be at most. Raises `MasterInvalid` if it is not there."""
     try:
-        return file.read_bytes()
+        with file.open("rb") as stream:
+            return stream.read(FILE_BYTES_MAX + 1)
     except OSError as error:
         fix = "name a file that can be read"
         raise MasterInvalid(file, [Problem(0, "", f"cannot be read: {error.strerror}", fix)]) from None
@@ -152,7 +161,7 @@ def read_as_far(file: Path, content: bytes, bounds: Bounds) -> tuple[Document, l
     Raises `MasterInvalid` if it is too large, or no YAML or JSON object.
     """
     if len(content) > bounds.bytes_max:
-        sentence = f"has {len(content)} bytes, at most {bounds.bytes_max}"
+        sentence = f"has more than {bounds.bytes_max} bytes"
         raise MasterInvalid(file, [Problem(0, "", sentence, bounds.if_too_large)])
     try:
         node = yaml.compose(content.decode("utf-8"), _Loader)

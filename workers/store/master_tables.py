@@ -77,7 +77,7 @@ def read(file: Path, content: bytes, kind: str) -> tuple[list[Row], list[Refusal
 
 def _records(file: Path, content: bytes) -> Iterator[list[str]]:
     if len(content) > FILE_BYTES_MAX:
-        raise _unreadable(file, f"has {len(content)} bytes, at most {FILE_BYTES_MAX}", "split it")
+        raise _unreadable(file, f"has more than {FILE_BYTES_MAX} bytes", "split it")
     try:
         words = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -261,6 +261,7 @@ def test_every_problem_of_a_file_is_named_at_once_with_its_line(load):
         ("- 1\n", "holds no master data"),
         ("", "holds no master data"),
         ("accounts: " + "[" * 40 + "]" * 40 + "\n", "nests more than 32 deep"),
+        ("accounts:\n  " + "[" * 100_000 + "\n", "is no YAML: nests more than 100 deep; correct the syntax here"),
     ],
 )
 def test_a_file_that_is_no_plain_yaml_is_refused(operator, tmp_path, content, says):
@@ -291,6 +292,7 @@ def test_a_file_that_is_missing_not_utf_8_or_too_large_is_refused(operator, tmp_
     assert "cannot be read" in operator("master", "load", tmp_path / "none.yaml").err
     assert "latin.yaml:2" in "".join(operator("master", "load", latin).err.split())
     assert "split it" in operator("master", "load", large).err
+    assert "has more than 40 bytes" in " ".join(operator("master", "load", Path("/dev/zero")).err.split())
 
 
 def test_the_check_needs_no_database(operator, tmp_path, monkeypatch):
