@@ -58,7 +58,7 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "amount_off": ("A discount of {amount_off:m}",),
     "maximum": ("Of {of:m}, {maximum:m} is asked for at most",),
     "minimum": (
-        "For {days} days {minimum:m} is asked for at least, and {of:m} was reached",
+        "For {service_days} days {minimum:m} is asked for at least, and {of:m} was reached",
         "{minimum:m} is asked for at least, and {of:m} was reached",
     ),
     "window_overage": ("The {above:m} above the commitment of a window count {overage_factor:n} times, which adds",),

@@ -12,8 +12,17 @@ FIELDS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
     {
         "account": ("name", "parent", "bill_to", "identities"),
         "product": ("name",),
-        "contract": ("account", "legal_entity", "currency", "versions"),
-        "subscription": ("contract", "cycle", "from", "to", "quantities"),
+        "contract": ("account", "legal_entity", "currency", "versions", "renewals"),
+        "subscription": (
+            "contract",
+            "cycle",
+            "from",
+            "to",
+            "activated",
+            "quantities",
+            "phases",
+            "cancellation",
+        ),
         "mapping": ("source", "subject", "subscription", "from", "to", "owner"),
     }
 )

@@ -7,7 +7,8 @@ from typing import Final
 from domain.errors import Rejection
 from domain.metrics.subscribed import Shares
 from domain.money import EXACT, QUOTIENT, ZERO, Currency, Money, rounded_to
-from domain.prices import Measured, Price, TraceStep
+from domain.prices import Measured, Price, Priced, TraceStep
+from domain.prices.adjusted import Adjusted
 
 #: Of the average quantity that a line over days shows.
 AVERAGE_DECIMALS: Final = 6
@@ -43,19 +44,23 @@ def rate(usage: Measured | Decimal, price: Price, *, currency: Currency) -> Rate
     return RatedUsage(measured.quantity, Money(priced.amount, currency), priced.steps)
 
 
-def rate_subscribed(stood: Shares, price: Price, *, currency: Currency) -> RatedUsage:
+def rate_subscribed(
+    stood: Shares, price: Price, *, currency: Currency, service_days: tuple[int, int] | None = None
+) -> RatedUsage:
     """The amount for what stood in a period: each share under the price, by its part of the period's days.
 
     The quantity is the average over the period, at `AVERAGE_DECIMALS` decimals; the amount does not come from it.
     What nothing stood for costs nothing, also under a price with a flat amount. All is added up before the one
-    division, so that parts of a day count sum to the whole exactly. Raises what `rate` raises.
+    division, so that parts of a day count sum to the whole exactly. What bounds the period, a minimum for one, acts
+    once on the sum; `service_days` as in `Measured`. Raises what `rate` raises.
     """
     days, unit_days, amount_days, steps = Decimal(stood.period_days), ZERO, ZERO, list[TraceStep]()
+    of_share = price.unbounded if isinstance(price, Adjusted) else price.price
     for share in stood.shares:
         part = Decimal(share.days)
         unit_days = EXACT.add(unit_days, EXACT.multiply(share.quantity, part))
         facts = {"days": str(share.days), "of_days": str(stood.period_days)}
-        for step in price.price(Measured(share.quantity)).steps:
+        for step in of_share(Measured(share.quantity)).steps:
             before = QUOTIENT.divide(amount_days, days)
             amount_days = EXACT.add(amount_days, EXACT.multiply(step.amount, part))
             amount = EXACT.subtract(QUOTIENT.divide(amount_days, days), before)
@@ -63,8 +68,17 @@ def rate_subscribed(stood: Shares, price: Price, *, currency: Currency) -> Rated
     if not steps:
         steps.append(TraceStep.of("not_subscribed", ZERO, quantity=ZERO))
     amount = QUOTIENT.divide(amount_days, days)
+    if isinstance(price, Adjusted):
+        bounds = list(price.bounds(amount, service_days))
+        amount = EXACT.add(amount, Priced.of(*bounds).amount)
+        steps += bounds
     average = rounded_to(QUOTIENT.divide(unit_days, days), AVERAGE_DECIMALS)
     return RatedUsage(average, Money(amount, currency), tuple(steps))
+
+
+def rate_nothing(*, currency: Currency) -> RatedUsage:
+    """No amount, not even a flat one or a minimum: what was due has moved to other terms."""
+    return RatedUsage(ZERO, Money.zero(currency), (TraceStep.of("not_subscribed", ZERO, quantity=ZERO),))
 
 
 def moved(price: Price, before: Measured, after: Measured) -> Decimal:

@@ -7,7 +7,7 @@ from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
 from domain.money import Currency
 from domain.prices import Measured, Price
-from domain.rating import RatedUsage, rate, rate_subscribed
+from domain.rating import RatedUsage, rate, rate_nothing, rate_subscribed
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,17 +113,18 @@ def _idle(run: Run, terms: Terms) -> Rated:
     What was rated under a version that is not in force any more comes to nothing, so that a document gives it back; so
     does what was rated without usage of a metric that has some now, apart by its dimensions.
     """
-    if terms.stood is not None:
-        usage = rate_subscribed(terms.stood, terms.price, currency=Currency(run.currency))
-        return _made(run, terms, "", usage, is_touched=False)
     if not terms.is_in_force:
         return _nothing(run, terms, "")
+    if terms.stood is not None:
+        currency = Currency(run.currency)
+        usage = rate_subscribed(terms.stood, terms.price, currency=currency, service_days=terms.service_days)
+        return _made(run, terms, "", usage, is_touched=False)
     return _one(run, terms, "", Measured.none(), is_touched=False)
 
 
 def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = False) -> Rated:
     """No amount, not even a flat one: its version is not in force any more, and what it held has moved."""
-    usage = rate_subscribed(Shares(1), terms.price, currency=Currency(run.currency))
+    usage = rate_nothing(currency=Currency(run.currency))
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 
 

@@ -102,7 +102,7 @@ class Metric:
         if measured.events is not None:
             events = tuple(map(self._unit_of, measured.events))
             return replace(measured, quantity=self._clamped(_total(events)), events=events)
-        peaks = measured.peaks and {name: self._unit_of(peak) for name, peak in measured.peaks.items()}
+        peaks = measured.peaks and {name: self._clamped(self._unit_of(peak)) for name, peak in measured.peaks.items()}
         return replace(measured, quantity=self._clamped(self._unit_of(measured.quantity)), peaks=peaks)
 
     def _unit_of(self, quantity: Decimal) -> Decimal:

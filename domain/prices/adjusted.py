@@ -59,12 +59,22 @@ class Adjusted(Generic[M_co]):
 
     def price(self, measured: Measured) -> Priced:
         """The exact amount of what was measured in a whole period, with what was changed as steps of their own."""
+        steps = self.unbounded(measured).steps
+        return Priced.of(*steps, *self.bounds(Priced.of(*steps).amount, measured.service_days))
+
+    def unbounded(self, measured: Measured) -> Priced:
+        """The amount before what bounds the period: after the percentage."""
         steps = list(self._usage(measured))
-        for adjust in (self._discount, self._amount_off, self._maximum, partial(self._minimum, measured)):
-            step = adjust(Priced.of(*steps).amount)
+        discount = self._discount(Priced.of(*steps).amount)
+        return Priced.of(*steps) if discount is None else Priced.of(*steps, discount)
+
+    def bounds(self, amount: Decimal, service_days: tuple[int, int] | None) -> Iterator[TraceStep]:
+        """What an amount off, the maximum and the minimum change about the amount of a whole period, in their order."""
+        for adjust in (self._amount_off, self._maximum, partial(self._minimum, service_days)):
+            step = adjust(amount)
             if step is not None:
-                steps.append(step)
-        return Priced.of(*steps)
+                amount = EXACT.add(amount, step.amount)
+                yield step
 
     def _usage(self, measured: Measured) -> Iterator[TraceStep]:
         """The price of the usage, bucket by bucket if that is how it is committed; free units go to earlier ones."""
@@ -117,16 +127,16 @@ class Adjusted(Generic[M_co]):
         above = over_maximum(amount, maximum)
         return TraceStep.of("maximum", EXACT.minus(above), maximum=maximum, of=amount) if above else None
 
-    def _minimum(self, measured: Measured, amount: Decimal) -> TraceStep | None:
+    def _minimum(self, service_days: tuple[int, int] | None, amount: Decimal) -> TraceStep | None:
         if self.adjustments.minimum is None:
             return None
-        due = self.adjustments.minimum_for(measured.service_days)
+        due = self.adjustments.minimum_for(service_days)
         lacking = below_minimum(amount, due)
         if not lacking:
             return None
         facts: dict[str, Decimal | str] = {"minimum": due, "of": amount}
-        if measured.service_days is not None and self.adjustments.minimum.is_prorated:
-            facts["days"] = "{} of {}".format(*measured.service_days)
+        if service_days is not None and self.adjustments.minimum.is_prorated:
+            facts["service_days"] = "{} of {}".format(*service_days)
         return TraceStep.of("minimum", lacking, **facts)
 
 

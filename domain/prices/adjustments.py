@@ -175,9 +175,13 @@ def _check_windowed(windowed: WindowedCommitment) -> None:
 
 
 def free_in(free: Decimal, before: Decimal, quantity: Decimal) -> tuple[Decimal, Decimal]:
-    """How many of the free units earlier parts of a period have used up, and how many this one uses."""
-    used = min(free, max(before, ZERO))
-    return used, min(EXACT.subtract(free, used), max(quantity, ZERO))
+    """How many of the free units earlier parts of a period have used up, and how many this one uses.
+
+    A part below zero gives back those that it takes the period's usage down from: they cost nothing, so they are no
+    credit.
+    """
+    used, after = (min(free, max(units, ZERO)) for units in (before, EXACT.add(before, quantity)))
+    return used, EXACT.subtract(after, used)
 
 
 def parse_adjustments(terms: Mapping[str, Json]) -> Adjustments | None:

@@ -12,7 +12,7 @@ from domain.prices.adjustments import parse_adjustments
 from domain.prices.bucketed import Bucketed
 from domain.prices.converted import Converted
 from domain.prices.matrix import Matrix
-from domain.prices.measured import Measured
+from domain.prices.measured import Measured, NotMeasured
 from domain.prices.nested import INNER, Inner
 from domain.prices.priced import PriceInvalid
 
@@ -51,6 +51,8 @@ def difference(price: Price, units: Decimal, *, held: Decimal, dimensions: Mappi
     Raises `NotMeasured` for a price that a quantity and its dimensions do not tell the amount of, `QuantityNegative`,
     or `UsageNotPriced`.
     """
+    if isinstance(price, Adjusted) and price.adjustments.windowed is not None:
+        raise NotMeasured("a quantity does not tell which time buckets it is used in", model=price.model)
     before, after = (Measured(each, dimensions=dimensions) for each in (held, EXACT.add(held, units)))
     return EXACT.subtract(price.price(after).amount, price.price(before).amount)
 

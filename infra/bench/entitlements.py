@@ -1,5 +1,6 @@
 """How long a check of an entitlement takes with a million subscriptions' aggregates, beside a bare look-up."""
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -108,7 +109,8 @@ def _figures(subscriptions: int, limits: list[list[float]], found: list[list[flo
     for share, name in ((0.5, "p50"), (0.99, "p99")):
         bare, check = ([quantile(times, share) for times in each] for each in (limits, found))
         floors = [Floor("ms", median(check), P99_MS_MAX, is_ceiling=True)] if name == "p99" else []
-        notes = [f"{median(check) / median(bare):.1f} times the bare look-up"]
+        load = f"{os.getloadavg()[0]:.1f} processes wanted {os.cpu_count()} cores"
+        notes = [f"{median(check) / median(bare):.1f} times the bare look-up; {load}"]
         what = f"{name}, {subscriptions:,} subscriptions"
         figures.append(Figure(f"limit: bare look-up of one aggregate, {what}", "ms", bare))
         figures.append(Figure(f"entitlement check, {what}", "ms", check, floors, notes))

@@ -12,6 +12,7 @@ from domain.prices import (
     Adjusted,
     Adjustments,
     Measured,
+    NotMeasured,
     PriceInvalid,
     QuantityNegative,
     moved_by,
@@ -123,7 +124,7 @@ def test_a_minimum_is_prorated_by_the_days_that_the_price_is_in_force_only_if_it
     assert whole.price(half).amount == 310
     assert by_days.price(half).amount == 140
     assert by_days.price(Measured(Decimal(10))).amount == 310
-    assert by_days.price(half).steps[-1].fact("days") == "14 of 31"
+    assert by_days.price(half).steps[-1].fact("service_days") == "14 of 31"
 
 
 def test_a_discount_takes_its_part_off_a_credit_too():
@@ -266,6 +267,24 @@ def test_usage_that_a_maximum_or_a_minimum_swallows_is_no_money_at_risk():
     assert moved_by(price, Decimal(1), held=Decimal(60)) == 0
     assert moved_by(price, Decimal(2), held=Decimal(2)) == 0
     assert moved_by(price, Decimal(2), held=Decimal(4)) == 2
+
+
+def test_where_commitments_are_by_the_bucket_nobody_knows_what_more_units_would_move():
+    price = adjusted(windowed={"amount": "10"})
+
+    with pytest.raises(NotMeasured):
+        moved_by(price, Decimal(1), held=Decimal(60))
+
+
+def test_a_bucket_that_gives_free_units_back_is_no_credit_for_them():
+    model = {"model": "per_unit", "unit_amount": "2", "negative_quantity": "credit"}
+    price = adjusted(model, free_units="10", windowed={"amount": "1000"})
+
+    for buckets in ([10, -10, 10], [-4, 14], [12, -5, 3], [30, -40], [5, 5]):
+        units = tuple(map(Decimal, buckets))
+        priced = price.price(Measured(Decimal(sum(buckets)), buckets=units))
+
+        assert priced.amount == adjusted(model, free_units="10").amount_for(Decimal(sum(buckets))).amount
 
 
 @pytest.mark.parametrize(

@@ -196,6 +196,12 @@ def test_a_quantity_below_zero_is_kept_or_is_none():
     assert measure(metric("latest", negative="zero"), *numbers(5, -3)).quantity == 0
 
 
+def test_a_peak_below_zero_is_none_where_the_metric_says_so():
+    found = measure(metric("peaks", negative="zero"), (1, {"n": -3, "who": "cpu"}), (2, {"n": 8, "who": "disk"}))
+
+    assert found.peaks == {"cpu": 0, "disk": 8}
+
+
 def test_a_quantity_is_told_in_the_unit_of_the_metric():
     megabytes = metric("sum", convert={"divisor": "1000", "rounding": "ceiling", "scale": 0})
 

@@ -202,6 +202,16 @@ def test_a_price_of_any_model_is_told_in_its_own_words(terms, says):
     assert [each.text for each in explained(line(parse_price(terms), usage)) if each.amount is not None] == says
 
 
+def test_a_minimum_of_what_stood_for_a_part_of_the_period_is_of_the_whole():
+    price = parse_price({"model": "per_unit", "unit_amount": "1", "adjustments": {"minimum": {"amount": "30"}}})
+    rated = rate_subscribed(Shares(30, (Share(Decimal(10), 15),)), price, currency=USD)
+    told = replace(line(price, Decimal(1)), steps=rated.steps, amount=rated.amount, net=rated.amount.rounded())
+
+    texts = [each.text for each in explained(told)]
+
+    assert texts[3] == "USD 30.00 is asked for at least, and USD 5.00 was reached: USD 25.00."
+
+
 def test_what_stood_for_a_part_of_the_period_is_told_with_its_days():
     price = parse_price({"model": "per_unit", "unit_amount": "60"})
     rated = rate_subscribed(Shares(30, (Share(Decimal(25), 15), Share(Decimal(30), 15))), price, currency=USD)

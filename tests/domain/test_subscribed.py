@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from domain.metrics import MetricInvalid
 from domain.metrics.subscribed import Subscribed, parse_subscribed, shares_of
 from domain.money import Currency, Money, total
-from domain.prices import Measured, parse_price
+from domain.prices import Measured, PriceInvalid, parse_price
 from domain.prices.per_unit import PerUnit
-from domain.rating import rate, rate_subscribed
+from domain.rating import rate, rate_nothing, rate_subscribed
 
 EURO = Currency("EUR")
 SIXTY = parse_price({"model": "per_unit", "unit_amount": "60"})
@@ -90,3 +90,43 @@ def test_a_fee_reads_no_item_and_seats_read_theirs():
 
     assert parse_subscribed(fee) == Subscribed("base", "month")
     assert parse_subscribed({**fee, "property": "seats"}) == Subscribed("base", "month", "seats")
+
+
+@pytest.mark.parametrize(
+    ("adjustments", "service_days", "amount"),
+    [
+        ({"percentage": "10"}, None, 1080),
+        ({"minimum": {"amount": "1000"}}, None, 1200),
+        ({"minimum": {"amount": "1500"}}, None, 1500),
+        ({"minimum": {"amount": "3000"}}, (15, 30), 1500),
+        ({"minimum": {"amount": "3000", "prorate": False}}, (15, 30), 3000),
+        ({"maximum": "1000"}, None, 1000),
+        ({"amount_off": "1000"}, None, 200),
+        ({"percentage": "50", "amount_off": "100", "maximum": "450", "minimum": {"amount": "460"}}, None, None),
+    ],
+)
+def test_what_bounds_a_period_acts_once_on_the_sum_of_its_shares(adjustments, service_days, amount):
+    """10 seats for 15 days and 30 for 15 days at 60: 300 + 900."""
+    terms = {"model": "per_unit", "unit_amount": "60", "adjustments": adjustments}
+    if amount is None:
+        with pytest.raises(PriceInvalid):
+            parse_price(terms)
+        return
+
+    stood = shares_of(30, [("10", 15), ("30", 15)])
+    rated = rate_subscribed(stood, parse_price(terms), currency=EURO, service_days=service_days)
+
+    assert rated.amount.amount == amount
+    assert total((Money(step.amount, EURO) for step in rated.steps), EURO) == rated.amount
+
+
+def test_a_minimum_is_due_where_no_seat_ever_stood():
+    terms = {"model": "per_unit", "unit_amount": "60", "adjustments": {"minimum": {"amount": "100"}}}
+
+    rated = rate_subscribed(shares_of(30, []), parse_price(terms), currency=EURO)
+
+    assert rated.amount.amount == 100
+
+
+def test_what_has_moved_to_other_terms_costs_nothing():
+    assert rate_nothing(currency=EURO).amount.is_zero

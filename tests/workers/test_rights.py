@@ -18,7 +18,8 @@ ALSO_FREE = {
     ("entitlements", "ends_at"), ("entitlements", "superseded_at"),
     ("mappings", "ends_at"), ("mappings", "superseded_at"), ("mappings", "owner"),
     ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
-    ("tax_registrations", "superseded_at"),
+    ("tax_registrations", "superseded_at"), ("contract_renewals", "superseded_at"),
+    ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
@@ -28,6 +29,7 @@ TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities", "account_identities", "tax_registrations"}
+    | {"contract_renewals", "subscription_phases", "subscription_cancellations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
     | {"credit_grants", "credit_entries"}
 )

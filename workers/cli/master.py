@@ -12,6 +12,7 @@ from workers.cli import console, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
+from workers.cli.master_renewals import renewals
 from workers.cli.working import work_here
 from workers.deeds.previewing import preview_file
 from workers.store import master, master_file
@@ -30,6 +31,7 @@ def group() -> None:
 app.command("import")(import_)
 app.command("messages")(master_messages.list_)
 app.command("retry")(master_messages.retry)
+app.command("renewals")(renewals)
 
 
 @app.command("load")

@@ -22,6 +22,7 @@ TRIGGERS: Final[Mapping[str, int]] = {
     "billing_overrides": 5, "people": 5, "person_roles": 5, "api_tokens": 5, "approval_policies": 5,
     "approval_requests": 5, "approval_decisions": 5, "features": 5, "entitlements": 5, "entitlement_grants": 5,
     "subscription_quantities": 5, "account_identities": 5, "tax_registrations": 5, "products": 5, "credit_grants": 5,
+    "contract_renewals": 5, "subscription_phases": 5, "subscription_cancellations": 5,
     "systems": 5, "field_owners": 5, "billing_runs": 2, "price_book_versions": 5, "price_book_plans": 5,
     "price_book_charges": 5, "audit_log": 1, "audit_head": 1,
 }  # fmt: skip

@@ -16,6 +16,7 @@ from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
 from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
+from workers.store.master_lifecycle import put_lifecycle
 from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
@@ -90,6 +91,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_metrics(loading)
     put_subscriptions(loading)
     put_quantities(loading)
+    put_lifecycle(loading)
     put_versions(loading)
     put_mappings(loading)
     put_entitlements(loading)

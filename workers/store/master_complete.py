@@ -13,7 +13,8 @@ select ref, account_id as account, legal_entity_id as legal_entity, currency fro
 where ref = any(cast(:refs as text[]))
 """)
 _SUBSCRIPTIONS: Final = text("""
-select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts, s.ends_at as ends
+select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts, s.ends_at as ends,
+  s.activated_on as activated
 from subscriptions s join contracts c on c.id = s.contract_id join billing_cycles y on y.id = s.cycle_id
 where s.ref = any(cast(:refs as text[]))
 """)
@@ -31,7 +32,8 @@ def complete(loading: Loading) -> None:
         update={
             "contracts": {ref: _completed(each, contracts.get(ref, {})) for ref, each in master.contracts.items()},
             "subscriptions": {
-                ref: _completed(each, subscriptions.get(ref, {})) for ref, each in master.subscriptions.items()
+                ref: _completed(_ended(loading, ref, each), subscriptions.get(ref, {}))
+                for ref, each in master.subscriptions.items()
             },
         }
     )
@@ -45,6 +47,17 @@ def complete(loading: Loading) -> None:
 def _kept(loading: Loading, statement: Any, named: Mapping[str, object]) -> dict[str, dict[str, Any]]:  # noqa: ANN401
     found = loading.conn.execute(statement, {"refs": sorted(named)})
     return {row.pop("ref"): row for row in (dict(each) for each in found.mappings())}
+
+
+def _ended(loading: Loading, ref: str, entry: Subscription) -> Subscription:
+    """The subscription with the end that its cancellation gives it; one that is taken back opens the end."""
+    if "cancellation" not in entry.model_fields_set:
+        return entry
+    ends = None if entry.cancellation is None else entry.cancellation.on
+    if "ends" in entry.model_fields_set and entry.ends != ends:
+        fix = "leave `to` out: the day of the cancellation is the first one without the subscription"
+        loading.refuse(("subscriptions", ref, "to"), "is another end than that of the cancellation", fix=fix)
+    return entry.model_copy(update={"ends": ends})
 
 
 def _completed(entry: Contract | Subscription, kept: Mapping[str, Any]) -> Contract | Subscription:

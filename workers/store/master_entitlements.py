@@ -5,7 +5,6 @@ The caller holds the fence and has put metrics, subscriptions and contract versi
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import text
@@ -18,7 +17,7 @@ from workers.store.master_file import Place
 from workers.store.master_grants import put_grants, zones_of
 from workers.store.master_parties import OPEN_END, instant_of
 from workers.store.master_rows import Loading, Row, ids, put
-from workers.store.master_timelines import Kept, Wanted, carry_out, plan
+from workers.store.master_timelines import Kept, Wanted, carry_out, in_turn, plan
 from workers.store.master_usage import check_end
 
 
@@ -172,29 +171,16 @@ def _put_own(loading: Loading) -> None:
     loading.check()
     kept, known = _kept(loading, [own.wanted for own in wanted])
     fresh: list[_Own] = []
-    for own in _in_turn(wanted):
+    turns = in_turn([own.wanted for own in wanted])
+    for own, turn in sorted(zip(wanted, turns, strict=True), key=lambda pair: pair[1].starts_at):
         same = known.get((own.wanted.key, own.wanted.starts_at, _comparable(own.columns)))
         if same is None:
-            fresh.append(own)
+            fresh.append(replace(own, wanted=turn))
         else:
             check_end(loading, same, own.wanted, kept)
     loading.check()
     _publish(loading, kept, fresh)
     loading.tally.add("entitlements", new=len(fresh), same=len(wanted) - len(fresh))
-
-
-def _in_turn(wanted: list[_Own]) -> list[_Own]:
-    """The entries in order, each ending where the next one of its subscription and feature starts.
-
-    Else one that is changed would cover the next one, which is known already and so is not published again.
-    """
-    starts: dict[object, datetime] = {}
-    turns: list[_Own] = []
-    for own in sorted(wanted, key=lambda own: own.wanted.starts_at, reverse=True):
-        ends_at = min(own.wanted.ends_at, starts.get(own.wanted.key, OPEN_END))
-        turns.append(replace(own, wanted=replace(own.wanted, ends_at=ends_at)))
-        starts[own.wanted.key] = own.wanted.starts_at
-    return turns[::-1]
 
 
 def _refuse_doubles(loading: Loading, wanted: list[Wanted]) -> None:

@@ -21,7 +21,7 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, LegalEntity, Product, System
+from workers.store.master_party_models import Account, Cancellation, LegalEntity, Phase, Product, Renewal, System
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -91,6 +91,7 @@ class Contract(_Part):
     legal_entity: Slug | None = None
     currency: Code | None = None
     versions: list[Version] = []
+    renewals: list[Renewal] = []
 
 
 class Quantity(_Part):
@@ -105,14 +106,18 @@ class Quantity(_Part):
 class Subscription(_Part):
     """One thing sold under a contract, billed by a cycle of the contract's legal entity.
 
-    Of one that is there, what is left out stays; `to: null` lets it go on until further notice.
+    Of one that is there, what is left out stays; `to: null` lets it go on until further notice. A cancellation ends it
+    for a reason; one of null is taken back.
     """
 
     contract: Ref | None = None
     cycle: CycleName | None = None
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
+    activated: Day | None = None
     quantities: list[Quantity] = []
+    phases: list[Phase] = []
+    cancellation: Cancellation | None = None
 
 
 class Source(_Part):

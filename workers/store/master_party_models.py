@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug
+from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
@@ -60,6 +60,32 @@ class Product(_Part):
     """What is sold, by the name that a catalogue has for it; metrics belong to one."""
 
     name: Name
+
+
+class Renewal(_Part):
+    """From a day on, terms of so many months one after the other; notice is given so many days before the end."""
+
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+    term_months: int = Field(ge=1, le=1_200)
+    auto_renew: bool
+    notice_days: int = Field(default=0, ge=0, le=3_660)
+
+
+class Phase(_Part):
+    """A part of a subscription's life, such as a trial, from a day on; without an end, until the next."""
+
+    phase: Ref
+    is_trial: bool = False
+    starts: Day = Field(alias="from")
+    ends: Day | None = Field(default=None, alias="to")
+
+
+class Cancellation(_Part):
+    """That a subscription ends, on which first day without it, and why."""
+
+    on: Day
+    reason: Text
 
 
 class System(_Part):

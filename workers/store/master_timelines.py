@@ -5,6 +5,7 @@ The caller holds the fence, so no usage is attributed meanwhile. Usage that is a
 in force moves: `enrich` takes it back and attributes it anew, and what is billed becomes a correction.
 """
 
+from bisect import bisect_right
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -43,6 +44,21 @@ class Plan:
     ends: dict[int, datetime]
     superseded: set[int]
     keys: set[Any]
+
+
+def in_turn(wanted: Sequence[Wanted]) -> list[Wanted]:
+    """The rows of a file, in its order, each ending where the next one of its key starts.
+
+    Else one that is changed would cover the next one, which is known already and so is not published again.
+    """
+    starts: dict[Hashable, list[datetime]] = {}
+    for each in sorted(wanted, key=lambda each: each.starts_at):
+        starts.setdefault(each.key, []).append(each.starts_at)
+    turns: list[Wanted] = []
+    for each in wanted:
+        later = starts[each.key][bisect_right(starts[each.key], each.starts_at) :]
+        turns.append(replace(each, ends_at=min([each.ends_at, *later[:1]])))
+    return turns
 
 
 def plan(loading: Loading, kept: Iterable[Kept], wanted: Sequence[Wanted]) -> Plan:

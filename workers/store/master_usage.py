@@ -23,6 +23,7 @@ from workers.store.master_timelines import (
     Kept,
     Wanted,
     carry_out,
+    in_turn,
     plan,
 )
 
@@ -114,6 +115,7 @@ def put_subscriptions(loading: Loading) -> None:
             "ref": ref, "contract_id": contract_id, "cycle_id": cycles[each.cycle or ""],
             "starts_at": instant_text(each.starts, zone, missing=EVER),
             "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
+            "activated_on": each.activated and each.activated.isoformat(),
         }  # fmt: skip
     _refuse_lost_usage(loading, rows)
     put(loading, kinds.SUBSCRIPTIONS, rows)
@@ -172,6 +174,7 @@ def put_mappings(loading: Loading) -> None:
     ]
     _refuse_doubles(loading, wanted)
     kept, known = _kept_mappings(loading, wanted)
+    turns = in_turn(wanted)
     order = sorted(range(len(wanted)), key=lambda n: wanted[n].starts_at)
     fresh: list[int] = []
     owners: dict[int, str] = {}
@@ -183,11 +186,11 @@ def put_mappings(loading: Loading) -> None:
         check_end(loading, same, wanted[n], kept)
         owners |= {same.id: owner} if (owner := entries[n].owner) else {}
     loading.check()
-    planned = plan(loading, kept, [wanted[n] for n in fresh])
+    planned = plan(loading, kept, [turns[n] for n in fresh])
     loading.check()
     carry_out(loading, "mappings", planned)
     loading.moved |= {("mapping", parked.mapping_key(source, subject)) for source, subject in planned.keys}
-    rows = [(wanted[n], targets[entries[n].subscription], planned.ends.get(-i)) for i, n in enumerate(fresh, start=1)]
+    rows = [(turns[n], targets[entries[n].subscription], planned.ends.get(-i)) for i, n in enumerate(fresh, start=1)]
     _insert_mappings(loading, rows, [entries[n] for n in fresh])
     master_owners.change(loading, "mappings", owners)
     loading.tally.add("mappings", new=len(fresh), same=len(wanted) - len(fresh))

@@ -54,6 +54,47 @@ create table tax_registrations (                    -- the numbers under which a
 );
 create index tax_registrations_known on tax_registrations (legal_entity_id, country, starts_on);
 
+-- ------------------------------------------------------------------------------------------------- contracts in time
+create table contract_renewals (                    -- from the first day on, terms of so many months one after the other
+  id            integer generated always as identity primary key,
+  contract_id   integer not null references contracts on delete restrict,
+  term_months   integer not null check (term_months between 1 and 1200),
+  auto_renew    boolean not null,
+  notice_days   integer not null check (notice_days between 0 and 3660),
+  starts_on     date not null,
+  ends_on       date not null default '9999-12-31' check (ends_on > starts_on),
+  recorded_at   timestamptz not null default now(),
+  recorded_by   text not null,
+  superseded_at timestamptz not null default '9999-12-31 00:00:00+00' check (superseded_at >= recorded_at),
+  exclude using gist (int4range(contract_id, contract_id, '[]') with &&, daterange(starts_on, ends_on) with &&)
+    where (superseded_at = '9999-12-31 00:00:00+00')
+);
+create table subscription_phases (                  -- what a subscription goes through: a trial, a ramp, its regular time
+  id              integer generated always as identity primary key,
+  subscription_id integer not null references subscriptions on delete restrict,
+  phase           text not null check (length(phase) between 1 and 64),
+  is_trial        boolean not null,
+  starts_on       date not null,
+  ends_on         date not null default '9999-12-31' check (ends_on > starts_on),
+  recorded_at     timestamptz not null default now(),
+  recorded_by     text not null,
+  superseded_at   timestamptz not null default '9999-12-31 00:00:00+00' check (superseded_at >= recorded_at),
+  exclude using gist (int4range(subscription_id, subscription_id, '[]') with &&, daterange(starts_on, ends_on) with &&)
+    where (superseded_at = '9999-12-31 00:00:00+00')
+);
+create table subscription_cancellations (           -- one in force at most; one that is taken back is superseded
+  id              integer generated always as identity primary key,
+  subscription_id integer not null references subscriptions on delete restrict,
+  ends_on         date not null,                    -- the first day without it
+  reason          text not null check (length(reason) between 1 and 1000),
+  recorded_at     timestamptz not null default now(),
+  recorded_by     text not null,
+  superseded_at   timestamptz not null default '9999-12-31 00:00:00+00' check (superseded_at >= recorded_at)
+);
+create unique index subscription_cancellations_in_force on subscription_cancellations (subscription_id)
+  where superseded_at = '9999-12-31 00:00:00+00';
+alter table subscriptions add column activated_on date;
+
 -- ------------------------------------------------------------------------------------------------- accounts
 alter table accounts
   add column parent_id  text references accounts on delete restrict check (parent_id <> id),
@@ -158,6 +199,11 @@ begin
   for governed in select * from (values
     ('subscription_quantities', 'id', $q$(select s.ref from subscriptions s where s.id = r.subscription_id)
        || '/' || r.item || '/' || r.starts_on$q$),
+    ('contract_renewals', 'id', $q$(select c.ref from contracts c where c.id = r.contract_id) || '/' || r.starts_on$q$),
+    ('subscription_phases', 'id', $q$(select s.ref from subscriptions s where s.id = r.subscription_id)
+       || '/' || r.phase || '/' || r.starts_on$q$),
+    ('subscription_cancellations', 'id', $q$(select s.ref from subscriptions s where s.id = r.subscription_id)
+       || '/' || r.ends_on$q$),
     ('account_identities', 'id', $q$r.system || ' ' || r.identifier$q$),
     ('tax_registrations', 'id', $q$r.legal_entity_id || '/' || r.country || '/' || r.starts_on$q$),
     ('products', 'id', 'r.id'),
@@ -182,7 +228,9 @@ begin
     execute format('grant select, insert on %I to tallyline_app', governed.name);
   end loop;
 end $$;
-grant update (superseded_at) on subscription_quantities, account_identities, tax_registrations to tallyline_app;
+grant update (superseded_at) on subscription_quantities, account_identities, tax_registrations, contract_renewals,
+  subscription_phases, subscription_cancellations to tallyline_app;
+grant update (activated_on) on subscriptions to tallyline_app;
 grant update (name) on products to tallyline_app;
 grant update (owner, users, person_id) on systems to tallyline_app;
 grant delete on field_owners to tallyline_app;

@@ -221,11 +221,14 @@ def test_terms_of_a_subscription_replace_each_other_from_an_instant_on(books, lo
     assert check(books, "talk", subscription="t")[1] == "7"
     assert check(books, "talk", subscription="t", at="2026-04-02T00:00:00Z")[1] == "9"
 
+    later = content + '- {subscription: t, feature: talk, from: 2026-05-01, terms: {limit: "5", enforcement: hard}}'
+    assert load(later, "own.yaml").code == 0
+    assert check(books, "talk", subscription="t", at="2026-05-02T00:00:00Z")[1] == "5"
     assert load(content.replace('limit: "7"', 'limit: "8"'), "own.yaml").code == 0
     assert check(books, "talk", subscription="t")[1] == "8"
     assert check(books, "talk", subscription="t", at="2026-04-02T00:00:00Z")[1] == "9"
     assert books.one("select count(*) from entitlements where superseded_at < now()") == 1
-    short = "entitlements: [{subscription: t, feature: talk, from: 2026-05-01, to: 2026-06-01, terms: %s}]"
+    short = "entitlements: [{subscription: t, feature: talk, from: 2026-06-01, to: 2026-07-01, terms: %s}]"
     refused = load(short % "{limit: 1, enforcement: hard}", "own.yaml")
     assert "ends within what is in force after it" in refused.err
 

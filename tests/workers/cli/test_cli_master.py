@@ -478,3 +478,17 @@ def test_an_owner_without_a_name_is_refused(load):
 
     assert ran.code == 2
     assert "contracts.C-1.versions[0].owner" in ran.err.replace("\n", "")
+
+
+def test_a_mapping_that_is_changed_leaves_the_one_after_it_in_the_file_as_it_is(load, operator):
+    first, second = (f"- {{source: /phones, subject: k9, subscription: {s}, from: 2026-0{m}-01}}\n" for s, m in
+                     (("S-1", 2), ("S-2", 4)))  # fmt: skip
+    load(SMALL)
+    assert load(f"mappings:\n{first}{second}", "more.yaml").code == 0
+
+    assert load(f"mappings:\n{first.replace('S-1', 'S-2')}{second}", "more.yaml").code == 0
+
+    in_force = """select u.ref, extract(month from m.starts_at)::integer, extract(year from m.ends_at)::integer
+      from mappings m join subscriptions u on u.id = m.subscription_id
+      where m.subject = 'k9' and m.superseded_at > now() order by m.starts_at"""
+    assert operator.rows(in_force) == [("S-2", 2, 2026), ("S-2", 4, 9999)]
