@@ -15,6 +15,8 @@ from workers.store.database import snapshot
 
 #: Characters of an amount.
 AMOUNT_MAX = 30
+#: Years whose days are instants in every zone, and ten years after them too.
+_YEAR_MIN, _YEAR_MAX = 1970, 9000
 
 app = typer.Typer(help="Grant prepaid credits and show what became of them.", no_args_is_help=True)
 
@@ -117,6 +119,9 @@ def _number(given: str) -> str:
 def _day(given: str) -> str:
     """A date in ISO form. Raises `Failure`."""
     try:
-        return date.fromisoformat(given).isoformat()
+        day = date.fromisoformat(given)
     except ValueError:
-        raise Failure(f"{given} is no day", fix="write it as 2026-01-31") from None
+        day = date.min
+    if not _YEAR_MIN <= day.year <= _YEAR_MAX:
+        raise Failure(f"{given} is no day", fix="write it as 2026-01-31")
+    return day.isoformat()

@@ -74,6 +74,8 @@ def test_a_grant_waits_for_a_second_person_where_a_policy_wants_one(parties):
         ({7: "USX"}, "USX is no currency"),
         ({7: "XAU"}, "XAU is no currency"),
         ({9: "soon"}, "soon is no day"),
+        ({9: "0001-01-01"}, "0001-01-01 is no day"),
+        ({9: "9999-12-31"}, "9999-12-31 is no day"),
         ({2: "nobody"}, "are not both there"),
     ],
 )
