@@ -51,9 +51,10 @@ def store(conn: Connection, deliveries: Sequence[Delivery]) -> list[Hintable]:
 
 
 def pending(conn: Connection, *, rows: int) -> list[int]:
-    """The messages to look at, in the order in which they came.
+    """The messages to look at: new ones and those whose request was decided, in the order in which they came.
 
-    Those are new ones, those whose request was decided, and those that miss something, if anything was changed since.
+    Then those that miss something, if anything was changed since, the one that was tried longest ago first: however
+    many they are, they keep nothing new from being heard, and none of them another.
     """
     found = conn.execute(
         text("""select m.id from master_messages m where m.state = 'received'
@@ -61,7 +62,7 @@ def pending(conn: Connection, *, rows: int) -> list[int]:
                  select from approval_requests r where r.id = m.request_id and r.state <> 'open'))
                or (m.state = 'refused' and m.code = 'master_reference_missing'
                  and m.tried_no < (select no from audit_head))
-             order by m.id limit :rows"""),
+             order by m.state = 'refused', case m.state when 'refused' then m.tried_no end, m.id limit :rows"""),
         {"rows": rows},
     )
     return list(found.scalars())

@@ -232,6 +232,21 @@ def test_a_refused_message_rests_when_a_newer_one_of_its_object_is_applied(other
     assert others.exceptions() == []
 
 
+def test_messages_that_miss_something_keep_neither_new_ones_nor_each_other_waiting(others, monkeypatch):
+    for n, account in ((1, "A"), (2, "B")):
+        assert others.say("account", {"id": account, "parent": "Z"}, version=n)[1] == "master_reference_missing"
+    monkeypatch.setattr(messages, "MESSAGES_MAX", 1)
+    last_tried = "select id from master_messages where state = 'refused' order by decided_at desc limit 1"
+
+    looked_at = []
+    for n in (3, 4):  # whatever is applied makes both due
+        assert others.say("account", {"id": f"C{n}", "name": "Charlie"}, version=n)[0] == "applied"
+        messages.tick()
+        looked_at.append(others.operator.one(last_tried))
+
+    assert looked_at == [1, 2]
+
+
 # ----------------------------------------------------------------------------------------------- refused
 @pytest.mark.parametrize(
     ("changes", "code", "says"),
