@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -23,19 +24,22 @@ class FittingTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Rich asks this for what to print."""
-        widths = [self._longest_word(n) for n in range(len(self.columns))]
-        fits = sum(widths) + FRAME * len(widths) + EDGE <= options.max_width
-        yield self._side_by_side(widths) if fits else self._top_to_bottom()
-
-    def _longest_word(self, column: int) -> int:
-        cells = [self.columns[column].removesuffix("#"), *(row[column].plain for row in self.rows)]
-        return min(WORD_MAX, max((len(word) for cell in cells for word in cell.split()), default=1))
+        cells = [
+            [column.removesuffix("#"), *(row[n].plain for row in self.rows)] for n, column in enumerate(self.columns)
+        ]
+        words = [_widest([word for cell in column for word in cell.split()], WORD_MAX) for column in cells]
+        room = options.max_width - FRAME * len(words) - EDGE
+        if sum(words) > room:
+            yield self._top_to_bottom()
+        else:
+            wanted = [_widest([part for cell in column for part in cell.splitlines()], room) for column in cells]
+            yield self._side_by_side(_shared(words, wanted, room))
 
     def _side_by_side(self, widths: Sequence[int]) -> Table:
         made = Table(title=self.title, title_justify="left", title_style="bold", header_style="bold", expand=False)
         for column, width in zip(self.columns, widths, strict=True):
             justify = "right" if column.endswith("#") else "left"
-            made.add_column(column.removesuffix("#"), justify=justify, overflow="fold", min_width=width)  # type: ignore[arg-type]
+            made.add_column(column.removesuffix("#"), justify=justify, overflow="fold", width=width)  # type: ignore[arg-type]
         for row in self.rows:
             made.add_row(*row)
         return made
@@ -49,3 +53,19 @@ class FittingTable:
                 made.add_row(column.removesuffix("#"), cell)
             made.add_section()
         return made
+
+
+def _widest(texts: Sequence[str], bound: int) -> int:
+    return min(bound, max((cell_len(each) for each in texts), default=1))
+
+
+def _shared(words: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
+    """A width for each column: at least its words, at most what it wants, the rest of the room shared one by one."""
+    widths = [max(1, width) for width in words]
+    while sum(widths) < room:
+        narrow = [n for n, width in enumerate(widths) if width < wanted[n]]
+        if not narrow:
+            break
+        for n in narrow[: room - sum(widths)]:
+            widths[n] += 1
+    return widths
