@@ -25,11 +25,12 @@ from domain.ownership import (
     heed,
     not_owned,
 )
+from queues.settings import settings
 from queues.work import Hintable
 from workers.deeds.deed import Order
 from workers.deeds.doing import Awaiting, submit
 from workers.reading_messages import SECTIONS, read
-from workers.step import publish
+from workers.step import is_passing, publish
 from workers.store import acting, audit, master, master_messages, master_systems, message_exceptions, people
 from workers.store.acting import Named
 from workers.store.database import engine
@@ -41,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 #: Messages of one tick; the next takes the rest.
 MESSAGES_MAX: Final = 200
+#: Why a message is refused at which every look ended unexpectedly; not even reading it is tried once more.
+POISON: Final = "poison"
 #: SQLSTATE classes of values that the database does not take: what the message says is at fault.
 _OF_DATA: Final = ("22", "23")
 _IGNORED: Final = {
@@ -63,8 +66,29 @@ def tick() -> int:
     with engine().connect() as conn:
         numbers = master_messages.pending(conn, rows=MESSAGES_MAX)
     for number in numbers:
-        hear(number)
+        _attempt(number)
     return len(numbers)
+
+
+def _attempt(number: int) -> None:
+    """Look at one message; however that ends, the next one is looked at, unless the database is away.
+
+    Each look is counted before it begins, so a message that kills its process is poison in the end, too.
+    """
+    with engine().begin() as conn:
+        starts = master_messages.start(conn, number)
+    try:
+        if starts > settings().starts_max:
+            sentence = f"looked at {starts - 1} times without an outcome; the log says what each one ended with"
+            _settle_alone(number, Rejection(sentence, code=POISON))
+        elif starts:
+            hear(number)
+    except Exception as error:  # one message keeps no other from being heard
+        if not is_passing(error):
+            log.exception("message failed", message=number)
+            return
+        with engine().begin() as conn:
+            master_messages.forgive(conn, number)
 
 
 def hear(number: int) -> None:
@@ -194,9 +218,7 @@ def _settle_alone(number: int, rejection: Rejection) -> None:
         audit.hold(conn)
         heard = master_messages.claim(conn, number)
         if heard is not None:
-            message = read(heard.delivery)
-            _name(conn, message)
-            _refuse(conn, heard, message, rejection)
+            _refuse(conn, heard, None if rejection.code == POISON else read(heard.delivery), rejection)
 
 
 def _ask(number: int, wish: _Wish) -> None:

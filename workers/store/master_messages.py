@@ -68,6 +68,23 @@ def pending(conn: Connection, *, rows: int) -> list[int]:
     return list(found.scalars())
 
 
+def start(conn: Connection, number: int) -> int:
+    """Count one more look at the message; 0 if it is not to be looked at, or somebody else does."""
+    found = conn.execute(
+        text("""update master_messages set starts = starts + 1 where id = (
+               select id from master_messages where id = :id
+                 and (state in ('received', 'waiting') or code = 'master_reference_missing') for update skip locked)
+             returning starts"""),
+        {"id": number},
+    )
+    return found.scalar_one_or_none() or 0
+
+
+def forgive(conn: Connection, number: int) -> None:
+    """Forget the looks that were counted: what ended the last one was not the message's fault."""
+    conn.execute(text("update master_messages set starts = 0 where id = :id"), {"id": number})
+
+
 def claim(conn: Connection, number: int) -> Heard | None:
     """The message, locked, if it is still to be looked at."""
     row = conn.execute(
@@ -114,7 +131,7 @@ def settle(conn: Connection, number: int, verdict: Verdict) -> None:
     """Keep what became of the message, as of how far master data had come."""
     conn.execute(
         text("""update master_messages set state = :state, code = :code, sentence = :sentence,
-               request_id = coalesce(:request, request_id), decided_at = now(),
+               request_id = coalesce(:request, request_id), decided_at = now(), starts = 0,
                tried_no = coalesce((select no from audit_head), 0) where id = :id"""),
         {
             "id": number, "state": verdict.state, "code": verdict.code,

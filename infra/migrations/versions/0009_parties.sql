@@ -175,6 +175,7 @@ create table master_messages (                      -- what systems sent, as it 
   sentence    text,
   request_id  bigint references approval_requests on delete restrict,
   tried_no    bigint not null default 0,            -- how far the audit log was when it was last tried
+  starts      integer not null default 0,           -- looks at it since it was last settled
   decided_at  timestamptz,
   check ((state = 'refused') = (code is not null)),
   check ((state = 'waiting') <= (request_id is not null))
@@ -188,8 +189,8 @@ create index master_messages_said on master_messages (system, message_id, versio
 create index master_messages_object on master_messages (system, kind, object, version);
 revoke all on master_messages from public;
 grant select, insert on master_messages to tallyline_app;
-grant update (state, hash, system, message_id, kind, object, version, code, sentence, request_id, tried_no, decided_at)
-  on master_messages to tallyline_app;
+grant update (state, hash, system, message_id, kind, object, version, code, sentence, request_id, tried_no, starts,
+  decided_at) on master_messages to tallyline_app;
 
 -- ------------------------------------------------------------------------------------------------- audit and rights
 do $$

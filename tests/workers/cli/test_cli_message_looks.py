@@ -1,0 +1,83 @@
+"""Messages at which a look ends as nobody foresaw: the next ones are heard, and after five looks they are poison."""
+
+import pytest
+from test_cli_messages import SYSTEMS, Others
+
+from workers import messages
+from workers.cli import reach
+
+RAISING = """
+create function raise_it() returns trigger language plpgsql as $$
+begin
+  raise exception 'it went wrong' using errcode = '{}';
+end $$;
+create trigger raise_it before update on accounts for each row when (new.name = 'Wrong') execute function raise_it();
+"""
+
+
+@pytest.fixture
+def others(load):
+    load.done(SYSTEMS)
+    with reach.database():
+        yield Others(load)
+
+
+@pytest.fixture
+def raising(others):
+    """Makes the database raise an error of that SQLSTATE when an account is called `Wrong`."""
+    yield lambda sqlstate: others.operator.run(RAISING.format(sqlstate))
+    others.operator.run("drop function if exists raise_it() cascade")
+
+
+def starts(others):
+    return others.operator.one("select starts from master_messages where id = 1")
+
+
+def test_a_message_that_ends_unexpectedly_keeps_no_other_waiting_and_is_poison_after_five_looks(others, raising):
+    raising("P0001")
+    others.say("account", {"id": "A", "name": "Wrong"})
+
+    assert others.say("account", {"id": "B", "name": "Beta"}, version=2)[0] == "applied"
+    for _ in range(3):
+        assert messages.tick() == 1
+    assert (others.of("id = 1")[0], starts(others)) == ("received", 5)
+    messages.tick()
+
+    state, code, sentence = others.of("id = 1")
+    assert (state, code, starts(others)) == ("refused", "poison", 0)
+    assert "looked at 5 times without an outcome" in sentence
+    assert others.exceptions() == [("poison", None, None, None)]
+    assert messages.tick() == 0
+
+
+def test_a_message_that_was_poison_is_applied_once_the_cause_is_gone_and_somebody_retries_it(others, raising):
+    raising("P0001")
+    others.say("account", {"id": "A", "name": "Wrong"})
+    for _ in range(5):
+        messages.tick()
+    others.operator.run("drop function raise_it() cascade")
+
+    others.operator.json("master", "retry", "1")
+
+    assert others.of("id = 1")[0] == "applied"
+    assert (others.exceptions(), len(others.exceptions("resolved"))) == ([], 1)
+
+
+@pytest.mark.parametrize("sqlstate", ["40P01", "55P03"])
+def test_a_database_that_was_busy_costs_a_message_nothing(others, raising, sqlstate):
+    raising(sqlstate)
+    others.say("account", {"id": "A", "name": "Wrong"})
+
+    assert others.say("account", {"id": "B", "name": "Beta"}, version=2)[0] == "applied"
+    assert (others.of("id = 1")[0], starts(others)) == ("received", 0)
+
+
+def test_a_message_that_somebody_else_looks_at_is_left_to_them(others):
+    others.say("account", {"id": "A", "bill_to": "B"})
+    others.operator.run("update master_messages set state = 'received', code = null")
+    with others.operator.owner.connect() as conn:
+        conn.exec_driver_sql("select from master_messages for update")
+
+        messages.tick()
+
+    assert (others.last()[0], starts(others)) == ("received", 0)
