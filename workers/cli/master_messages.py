@@ -1,5 +1,6 @@
 """`tallyline master messages` and `retry`: what other systems sent of master data, and what was refused once more."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -7,19 +8,27 @@ import typer
 from workers import messages
 from workers.cli import console, reach
 from workers.cli.acting import As, permitted
-from workers.cli.console import FOUND, AsJson, Failure
+from workers.cli.console import FOUND, USAGE, AsJson, Failure
 from workers.store import acting as names
 from workers.store import master_messages
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 
-#: What may become of a message.
-STATES = "received, applied, unchanged, ignored, refused or waiting"
+
+class State(StrEnum):
+    """What may become of a message."""
+
+    received = "received"
+    applied = "applied"
+    unchanged = "unchanged"
+    ignored = "ignored"
+    refused = "refused"
+    waiting = "waiting"
 
 
 @console.command
 def list_(
-    state: Annotated[str | None, typer.Option(help=f"Only those that are {STATES}.")] = None,
+    state: Annotated[State | None, typer.Option(help="Only those in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=master_messages.ROWS_MAX, help="At most so many.")] = 50,
     as_json: AsJson = False,
 ) -> None:
@@ -56,12 +65,18 @@ def retry(
         with engine().begin() as conn:
             names.name(conn, Named(who.person, "looks at refused messages again", token_id=who.token_id))
             taken = master_messages.again(conn, number)
-        if not taken:
-            fix = "`tallyline master messages --state refused` lists them"
-            raise Failure("no such message is refused", fix=fix, code=FOUND)
+            if not taken:
+                raise _not_refused(number, is_known=number is None or master_messages.is_known(conn, number))
         if not reach.is_fleet():  # there the scheduler does it
             messages.tick()
     if as_json:
         console.print_json({"messages": taken})
         return
     console.out().print(f"[bold]{console.count(len(taken))}[/] messages are looked at again")
+
+
+def _not_refused(number: int | None, *, is_known: bool) -> Failure:
+    fix = "`tallyline master messages --state refused` lists them"
+    if not is_known:
+        return Failure(f"there is no message {number}", fix=fix, code=USAGE)
+    return Failure("no such message is refused", fix=fix, code=FOUND)

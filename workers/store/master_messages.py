@@ -165,6 +165,12 @@ def again(conn: Connection, number: int | None) -> list[int]:
     return sorted(found.scalars())
 
 
+def is_known(conn: Connection, number: int) -> bool:
+    """Whether there is a message of that number."""
+    found = conn.execute(text("select 1 from master_messages where id = :id"), {"id": number})
+    return found.one_or_none() is not None
+
+
 def listed(conn: Connection, *, state: str | None, rows: int) -> Sequence[Mapping[str, Any]]:
     """The newest messages, of one state or of all."""
     found = conn.execute(

@@ -50,6 +50,8 @@ COMMANDS = [
     (("credits", "show", "99"), "99"),
     (("work", "--step", "nope"), "nope"),
     (("master", "load", "nope.yaml"), "nope.yaml"),
+    (("master", "messages", "--state", "nope"), "nope"),
+    (("master", "retry", "99"), "99"),
     (("send", "nope.jsonl"), "nope.jsonl"),
     (("usage", "import", "nope.csv", "--source", "/x"), "nope.csv"),
 ]
