@@ -161,11 +161,12 @@ def _changes(conn: Connection, message: Message, part: Mapping[str, Any]) -> boo
     """Whether publishing that part of what the message says would change anything; it is undone."""
     attempt = conn.begin_nested()
     try:
-        return not master.publish(conn, *_document(message, part), person=_person(message))[0].is_unchanged
+        tally, _ = master.publish(conn, *_document(message, part), person=_person(message), is_look=True)
     except MasterInvalid:
         return True
     finally:
         attempt.rollback()
+    return not tally.is_unchanged
 
 
 def _document(message: Message, data: Mapping[str, Any]) -> tuple[Document, MasterData]:

@@ -73,13 +73,18 @@ def load(engine: Engine, file: Path, *, person: str | None = None) -> tuple[Tall
         return publish(conn, *read(file), person=person)
 
 
-def publish(conn: Connection, document: Document, master: MasterData, *, person: str) -> tuple[Tally, list[Hintable]]:
+def publish(
+    conn: Connection, document: Document, master: MasterData, *, person: str, is_look: bool = False
+) -> tuple[Tally, list[Hintable]]:
     """Load a file that was read, and wake what was parked for want of it or moves because of it.
 
     Returns what was new, changed and there already, and the work that is owed because of it, to be hinted after the
     commit. The caller has named the person; the fence is held from here to its end. Raises `MasterInvalid`.
+
+    A look is certainly undone: it takes no fence, owes nothing, and holds the audit log only from its first row on.
     """
-    audit.hold(conn)
+    if not is_look:
+        audit.hold(conn)
     loading = Loading(conn, document, master, person)
     complete(loading)
     put_parties(loading)
@@ -87,7 +92,8 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_sources(loading)
     put_dimensions(loading)
     put_meters(loading)
-    fence.take(conn)
+    if not is_look:
+        fence.take(conn)
     put_metrics(loading)
     put_subscriptions(loading)
     put_quantities(loading)
@@ -95,7 +101,7 @@ def publish(conn: Connection, document: Document, master: MasterData, *, person:
     put_versions(loading)
     put_mappings(loading)
     put_entitlements(loading)
-    return loading.tally, [] if loading.tally.is_unchanged else _owe(loading, document.file.name)
+    return loading.tally, [] if is_look or loading.tally.is_unchanged else _owe(loading, document.file.name)
 
 
 def _owe(loading: Loading, file: str) -> list[Hintable]:

@@ -1,7 +1,8 @@
 """Sifts rows of master data: those that can be published stay, each that cannot is refused with field, reason and fix.
 
 What goes in and what does not is found by publishing it, in a transaction that is undone; so a row is refused for the
-same reasons, in the same words, as a whole file would be.
+same reasons, in the same words, as a whole file would be. A look keeps no usage waiting, and whoever writes the audit
+log only until it is undone: what is published in the end is checked anew, alone.
 """
 
 import unicodedata
@@ -132,7 +133,7 @@ def _assembled(rows: Sequence[Row], refused: list[Refusal]) -> tuple[dict[str, A
 def _problems(conn: Connection, document: Document, person: str) -> Sequence[Problem]:
     attempt = conn.begin_nested()
     try:
-        master.publish(conn, document, master.validated(document, MasterData), person=person)
+        master.publish(conn, document, master.validated(document, MasterData), person=person, is_look=True)
     except MasterInvalid as error:
         return error.problems
     finally:
