@@ -39,6 +39,8 @@ def status(
 
     Work is listed by tier, the order in which it drains after an outage. What is away is named first, with what waits
     for it; infra/runbooks/degradation.md says what happens meanwhile.
+
+    Example: tallyline status --identity
     """
     with reach.database():
         reach.appraise()
