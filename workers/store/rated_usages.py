@@ -67,9 +67,9 @@ where k.version_id is not null and not exists (select from aggregates h
     and h.contract_version_id = k.version_id and h.dimensions = g.dimensions and h.lot <= t.lot)
 order by 1, 2, 3, 5
 """)
-#: Prices of versions in force at any time of the period, and of versions that usage of it is or was rated under. What
-#: a metric without a meter reads is cut to the days of the period, of the subscription and of the version; the day on
-#: which something changes belongs to what comes after.
+#: Prices of versions in force while the subscription stands in the period, and of versions that usage of it is or was
+#: rated under. What a metric without a meter reads is cut to the days of the period, of the subscription and of the
+#: version; the day on which something changes belongs to what comes after.
 _PRICED = text(f"""
 select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
   m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
@@ -81,7 +81,7 @@ join billing_periods b on b.id = t.billing_period_id
 join billing_cycles y on y.id = s.cycle_id
 join lateral (
   select c.id, c.starts_at, c.ends_at, c.superseded_at = '9999-12-31 00:00:00+00'
-      and c.starts_at < b.ends_at and c.ends_at > b.starts_at as is_in_force
+      and greatest(c.starts_at, s.starts_at, b.starts_at) < least(c.ends_at, s.ends_at, b.ends_at) as is_in_force
   from contract_versions c where c.contract_id = s.contract_id) v on true
 join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
@@ -102,14 +102,13 @@ where v.is_in_force or r.was_rated or exists (select from aggregates g where g.s
   and g.billing_period_id = b.id and g.contract_version_id = v.id)
 order by 1, 2
 """)
+#: All rows are one document: arrays of texts would be escaped character by character, and traces are full of quotes.
 _SAVE = text("""
 insert into rated_usages (billing_run_id, subscription_id, billing_period_id, contract_version_id, metric_id, price_id,
   dimensions, lot, revision, quantity, amount, currency, trace, is_touched)
-select * from unnest(cast(:billing_run_id as bigint[]), cast(:subscription_id as integer[]),
-  cast(:billing_period_id as integer[]), cast(:contract_version_id as integer[]), cast(:metric_id as integer[]),
-  cast(:price_id as integer[]), cast(:dimensions as text[]), cast(:lot as integer[]), cast(:revision as integer[]),
-  cast(:quantity as numeric[]), cast(:amount as numeric[]), cast(:currency as text[]), cast(:trace as jsonb[]),
-  cast(:is_touched as boolean[]))
+select * from jsonb_to_recordset(cast(:rows as jsonb)) as t (billing_run_id bigint, subscription_id integer,
+  billing_period_id integer, contract_version_id integer, metric_id integer, price_id integer, dimensions text,
+  lot integer, revision integer, quantity numeric, amount numeric, currency text, trace jsonb, is_touched boolean)
 order by 2, 3, 4, 5, 7
 """)
 #: One update counts all children of a draft at once; two last siblings cannot both see the other as open.
@@ -187,25 +186,26 @@ def _price(terms: str) -> Price:
 
 def save(conn: Connection, rated: Sequence[Rated]) -> None:
     """Insert the rated usage with its trace; the revision is one, since a lot is sealed and rated once."""
-    conn.execute(
-        _SAVE,
+    rows = [
         {
-            "billing_run_id": [each.run.billing_run_id for each in rated],
-            "subscription_id": [each.run.subscription_id for each in rated],
-            "billing_period_id": [each.run.billing_period_id for each in rated],
-            "contract_version_id": [each.contract_version_id for each in rated],
-            "metric_id": [each.metric_id for each in rated],
-            "price_id": [each.price_id for each in rated],
-            "dimensions": [each.dimensions for each in rated],
-            "lot": [each.run.lot for each in rated],
-            "revision": [1] * len(rated),
-            "quantity": [each.usage.quantity for each in rated],
-            "amount": [each.usage.amount.amount for each in rated],
-            "currency": [each.run.currency for each in rated],
-            "trace": [_encode([step.to_json() for step in each.usage.steps]).decode() for each in rated],
-            "is_touched": [each.is_touched for each in rated],
-        },
-    )
+            "billing_run_id": each.run.billing_run_id,
+            "subscription_id": each.run.subscription_id,
+            "billing_period_id": each.run.billing_period_id,
+            "contract_version_id": each.contract_version_id,
+            "metric_id": each.metric_id,
+            "price_id": each.price_id,
+            "dimensions": each.dimensions,
+            "lot": each.run.lot,
+            "revision": 1,
+            "quantity": each.usage.quantity,
+            "amount": each.usage.amount.amount,
+            "currency": each.run.currency,
+            "trace": [step.to_json() for step in each.usage.steps],
+            "is_touched": each.is_touched,
+        }
+        for each in rated
+    ]
+    conn.execute(_SAVE, {"rows": _encode(rows).decode()})
 
 
 def count_down(conn: Connection, ready: Sequence[Ready], runs: Sequence[Run]) -> list[tuple[Ready, int]]:
