@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from time import monotonic
+from typing import TypeVar
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from workers.watch import watch
 
 #: A preview of unbilled money is rated at most this often, however often it is scraped.
 PREVIEW_S = 60.0
+T = TypeVar("T")
 
 
 @contextmanager
@@ -43,21 +45,39 @@ def _read(ask: Callable[[Connection], Iterable[Sequence[object]]], labels: int) 
     return read
 
 
-def _money(ask: Callable[[Connection], list[EntityMoney]]) -> Callable[[], Iterator[Reading]]:
-    """Amounts by legal entity and currency, asked at most every `PREVIEW_S` seconds."""
-    kept: list[EntityMoney] = []
-    asked_at = -PREVIEW_S
+def _kept(ask: Callable[[Connection], T]) -> Callable[[], T]:
+    """What a question answers, asked at most every `PREVIEW_S` seconds."""
+    kept: list[T] = []
+    asked_at = 0.0
+
+    def answer() -> T:
+        nonlocal asked_at
+        if not kept or monotonic() - asked_at >= PREVIEW_S:
+            with _asking() as conn:
+                kept[:] = [ask(conn)]
+            asked_at = monotonic()
+        return kept[0]
+
+    return answer
+
+
+#: One preview answers for the money and for the windows that are not in it.
+_preview = _kept(figures.preview)
+_excepted = _kept(figures.excepted)
+
+
+def _money(answer: Callable[[], Sequence[EntityMoney]]) -> Callable[[], Iterator[Reading]]:
+    """Amounts by legal entity and currency."""
 
     def read() -> Iterator[Reading]:
-        nonlocal kept, asked_at
-        if monotonic() - asked_at >= PREVIEW_S:
-            with _asking() as conn:
-                kept = ask(conn)
-            asked_at = monotonic()
         # Prometheus knows no decimals: the figure is for alarms, never for books.
-        return iter([((each.legal_entity, each.currency), float(each.amount)) for each in kept])
+        return iter([((each.legal_entity, each.currency), float(each.amount)) for each in answer()])
 
     return read
+
+
+def _unpriced() -> Iterator[Reading]:
+    return iter([((), float(_preview().unpriced))])
 
 
 def _ages(conn: Connection) -> list[tuple[str, str, float]]:
@@ -135,12 +155,18 @@ GAUGES: tuple[Gauge, ...] = (
         "tallyline_unbilled_money",
         "What the open lots would bill now, before tax.",
         ("legal_entity", "currency"),
-        _money(figures.unbilled),
+        _money(lambda: _preview().unbilled),
+    ),
+    Gauge(
+        "tallyline_unpriced_windows",
+        "Windows without a document that no price could be worked out for: no money tells of them.",
+        (),
+        _unpriced,
     ),
     Gauge(
         "tallyline_excepted_money",
         "Money that waits for a person.",
         ("legal_entity", "currency"),
-        _money(figures.excepted),
+        _money(_excepted),
     ),
 )

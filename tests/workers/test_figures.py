@@ -80,6 +80,26 @@ def test_a_price_that_asks_for_more_than_a_quantity_is_left_out_of_unbilled_mone
         assert [each.amount for each in store.unbilled(conn)] in ([], [0])
 
 
+def test_windows_whose_price_refuses_them_are_counted_beside_the_unbilled_money(register, monkeypatch):
+    monkeypatch.setattr(figures, "PREVIEW_S", 0.0)
+    assert readings("tallyline_unpriced_windows") == {(): 0}
+    assert readings("tallyline_unbilled_money") == {("pony", "USD"): 0.25}
+
+    register.run("""update prices set terms = '{"model": "dynamic", "multiplier": "1"}'""")
+
+    assert readings("tallyline_unpriced_windows") == {(): 1}
+    assert readings("tallyline_unbilled_money") == {("pony", "USD"): 0}
+
+
+def test_money_is_asked_for_once_however_often_it_is_scraped(register, monkeypatch):
+    asked = []
+    ask = figures._kept(lambda _conn: asked.append(1) or len(asked))
+
+    assert (ask(), ask()) == (1, 1)
+    monkeypatch.setattr(figures, "PREVIEW_S", 0.0)
+    assert ask() == 2
+
+
 def test_with_the_database_away_a_figure_is_left_out_and_with_any_other_error_it_is_not(register, monkeypatch):
     refused = OperationalError("select", {}, psycopg.OperationalError("refused"))
     too_slow = OperationalError("select", {}, psycopg.errors.QueryCanceled("statement timeout"))

@@ -104,6 +104,7 @@ def test_more_values_than_are_read_at_once_are_refused_where_money_is_made_and_u
         assert measures.estimated(conn, both) == [Measured(Decimal(10)), None]
         (owed,) = figures.unbilled(conn)
         assert owed.amount == 10
+        assert figures.preview(conn).unpriced == 1
         prices = {window.quantity: window.price for window in losses._basis(conn, 1, [1])[1]}
     assert [quantity for quantity, price in prices.items() if price is None] == [0]
     park(calls, 15, subject="k2")
@@ -131,6 +132,7 @@ def test_what_was_taken_back_too_often_is_refused_where_money_is_made_and_unknow
             measures.measured(conn, asked_of(calls, 1))
         assert measures.estimated(conn, asked_of(calls, 1)) == [None]
         assert figures.unbilled(conn) == figures._money({("pony", "USD"): Decimal(0)})
+        assert figures.preview(conn).unpriced == 1
 
 
 def test_nothing_is_asked_and_nothing_is_measured(calls):

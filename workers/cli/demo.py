@@ -50,6 +50,8 @@ def demo(as_json: AsJson = False) -> None:
     exceptions shown and let pass by name, and posts the documents to plain-text ledgers below that folder. Then it
     compares every figure with control totals that plain Python made from the CSV; a difference ends it with 1. Run it
     again: all events are duplicates and no cent changes.
+
+    Example: tallyline demo
     """
     if reach.is_fleet():
         raise Failure("the demo runs without a fleet", fix="unset TALLYLINE_MODE; `make up` runs the fleet")

@@ -19,6 +19,8 @@ def doctor(as_json: AsJson = False) -> None:
     """Check every address, queue argument, consumer, the schema, clocks and master data; exit 1 if one is wrong.
 
     Without a fleet it looks at the embedded database alone. A warning does not fail it.
+
+    Example: tallyline doctor --json
     """
     with reach.database():
         checks = [_mode(), *database_checks(), *sentry_checks()]

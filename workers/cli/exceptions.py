@@ -30,7 +30,7 @@ DECEMBER = 12
 
 State = Literal["open", "replayed", "dismissed", "written_off", "resolved", "any"]
 
-app = typer.Typer(help="Show what was refused or waits for a person, by cause and money.", invoke_without_command=True)
+app = typer.Typer(invoke_without_command=True)
 Numbers = Annotated[list[int], typer.Argument(help="Numbers of open exceptions.", metavar="EXCEPTION..")]
 Reason = Annotated[str, typer.Option(help="Why; kept in the history of each exception.")]
 

@@ -50,6 +50,8 @@ def load(
     may be added to it: what died for want of it runs again. Errors name the file, line and
     field, and nothing is loaded. Prices, entitlements, mappings, meters, taxes and exclusion rules need a second
     person, unless the policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
+
+    Example: tallyline master load infra/demo/master.yaml
     """
     if check:
         master.read(file)

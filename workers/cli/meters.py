@@ -84,7 +84,10 @@ def _tried(chosen: UsageFile, trial: Trial, *, is_shown: bool) -> Findings:
 @app.command("list")
 @console.command
 def list_(as_json: AsJson = False) -> None:
-    """List the meters with their owners, newest versions and the metrics that read them."""
+    """List the meters with their owners, newest versions and the metrics that read them.
+
+    Example: tallyline meters list --json
+    """
     with reach.database(), snapshot() as conn:
         rows = store.meters(conn)
     if as_json:

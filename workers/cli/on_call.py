@@ -27,6 +27,8 @@ def on_call(
     It looks into work queues and `.XQ`, takes, purges, moves and publishes there: hints and copies, never money. It can
     neither read nor purge `intake`, where usage lies that nobody has stored yet. A user that is there gets
     another password.
+
+    Example: tallyline people on-call night-shift
     """
     try:
         wanted = OnCall(user)

@@ -35,7 +35,10 @@ app = typer.Typer(help="Show and register people, their roles and their tokens."
 @app.command("list")
 @console.command
 def list_(as_json: AsJson = False) -> None:
-    """List everybody with the roles held now."""
+    """List everybody with the roles held now.
+
+    Example: tallyline people list
+    """
     with reach.database(), snapshot() as conn:
         rows = store.people(conn)
     if as_json:
@@ -48,7 +51,10 @@ def list_(as_json: AsJson = False) -> None:
 @app.command("actions")
 @console.command
 def actions(as_json: AsJson = False) -> None:
-    """List what can be done, and in which roles."""
+    """List what can be done, and in which roles.
+
+    Example: tallyline people actions
+    """
     if as_json:
         console.print_json(
             [{"action": each.name, "roles": sorted(each.roles), "meaning": each.meaning} for each in ACTIONS.values()]
@@ -85,7 +91,10 @@ def add(
 @app.command("revoke")
 @console.command
 def revoke(person: Who, role: Roles, reason: Reason = None, as_: As = None, as_json: AsJson = False) -> None:
-    """Take roles from a person."""
+    """Take roles from a person.
+
+    Example: tallyline people revoke bob --role finance --reason "moved to sales"
+    """
     _require_roles(role)
     wish = Wish("people.revoke", {"person": person, "roles": role}, reason or "revoked")
     with reach.database():
@@ -98,7 +107,10 @@ def revoke(person: Who, role: Roles, reason: Reason = None, as_: As = None, as_j
 @app.command("disable")
 @console.command
 def disable(person: Who, reason: Reason = None, as_: As = None, as_json: AsJson = False) -> None:
-    """Let a person act no more, and revoke all tokens."""
+    """Let a person act no more, and revoke all tokens.
+
+    Example: tallyline people disable bob --reason "left the company"
+    """
     wish = Wish("people.disable", {"person": person}, reason or "disabled")
     with reach.database():
         done = have_done(acting(as_), wish, as_json=as_json)
@@ -110,7 +122,10 @@ def disable(person: Who, reason: Reason = None, as_: As = None, as_json: AsJson 
 @app.command("bootstrap")
 @console.command
 def bootstrap(person: Who, as_json: AsJson = False) -> None:
-    """Register the first person with the role admin, and show a token once; only while nobody is registered."""
+    """Register the first person with the role admin, and show a token once; only while nobody is registered.
+
+    Example: tallyline people bootstrap ann
+    """
     _require_fit(person, None)
     secret = _secret()
     with reach.database(), engine().begin() as conn:
@@ -160,7 +175,10 @@ def token(
 @app.command("tokens")
 @console.command
 def tokens(person: Annotated[str | None, typer.Argument()] = None, as_json: AsJson = False) -> None:
-    """List tokens, never the secrets themselves."""
+    """List tokens, never the secrets themselves.
+
+    Example: tallyline people tokens bob
+    """
     with reach.database(), snapshot() as conn:
         rows = store.tokens(conn, person)
     if as_json:
@@ -182,7 +200,10 @@ def revoke_token(
     as_: As = None,
     as_json: AsJson = False,
 ) -> None:
-    """Let a token open nothing any more."""
+    """Let a token open nothing any more.
+
+    Example: tallyline people revoke-token 4
+    """
     with reach.database():
         who = acting(as_)
         with engine().begin() as conn:

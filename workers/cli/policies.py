@@ -24,7 +24,10 @@ app = typer.Typer(help="Show and set which actions need a second person.", no_ar
 @app.command("list")
 @console.command
 def list_(as_json: AsJson = False) -> None:
-    """List the policies in force. An action that none speaks of does not happen."""
+    """List the policies in force. An action that none speaks of does not happen.
+
+    Example: tallyline policies list
+    """
     with reach.database(), snapshot() as conn:
         rows = store.in_force(conn)
     if as_json:

@@ -70,7 +70,10 @@ def list_(
     account: Annotated[str | None, typer.Argument(help="Only of this account.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List grants with what is left of each and what became of the rest, the latest first."""
+    """List grants with what is left of each and what became of the rest, the latest first.
+
+    Example: tallyline credits list UA
+    """
     with reach.database(), snapshot() as conn:
         if account is not None and not prepaid.is_account(conn, account):
             raise Failure(f"there is no account {account}", fix="correct the name, or leave it out")
@@ -88,7 +91,10 @@ def list_(
 @app.command("show")
 @console.command
 def show(number: Annotated[int, typer.Argument(help="Of the grant.")], as_json: AsJson = False) -> None:
-    """Show every entry of a grant, with the document that drew it; they sum to what is left."""
+    """Show every entry of a grant, with the document that drew it; they sum to what is left.
+
+    Example: tallyline credits show 3
+    """
     with reach.database(), snapshot() as conn:
         rows = prepaid.history(conn, number)
     if not rows:

@@ -39,7 +39,10 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=replays.ROWS_MAX, help="Replays to show, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List replays, the newest first, with how far each is."""
+    """List replays, the newest first, with how far each is.
+
+    Example: tallyline replay list
+    """
     with reach.database(), snapshot() as conn:
         found = replays.newest(conn, state=state, rows=limit)
     if as_json:
@@ -94,19 +97,28 @@ def _look(replay_id: int) -> Replay:
 
 @console.command
 def pause(replay: Number, reason: Annotated[str, typer.Option(help="Why.")] = "paused by hand", as_: As = None) -> None:
-    """Release no further portion; what is on its way goes on."""
+    """Release no further portion; what is on its way goes on.
+
+    Example: tallyline replay pause 7 --reason "the ERP is slow today"
+    """
     _control(replay, "pause", reason, as_)
 
 
 @console.command
 def resume(replay: Number, reason: Annotated[str, typer.Option(help="Why.")] = "goes on", as_: As = None) -> None:
-    """Go on with a paused replay."""
+    """Go on with a paused replay.
+
+    Example: tallyline replay resume 7
+    """
     _control(replay, "resume", reason, as_)
 
 
 @console.command
 def cancel(replay: Number, reason: Annotated[str, typer.Option(help="Why.")] = "cancelled", as_: As = None) -> None:
-    """Never send what still waits; what is on its way goes on, and the exceptions that wait stay open."""
+    """Never send what still waits; what is on its way goes on, and the exceptions that wait stay open.
+
+    Example: tallyline replay cancel 7 --reason "the mapping is wrong as well"
+    """
     _control(replay, "cancel", reason, as_)
 
 

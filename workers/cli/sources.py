@@ -29,7 +29,10 @@ app.command("gaps")(gaps.gaps)
 @app.command("list")
 @console.command
 def list_(as_json: AsJson = False) -> None:
-    """List the sources with their owners, broker users and quotas."""
+    """List the sources with their owners, broker users and quotas.
+
+    Example: tallyline sources list
+    """
     with reach.database(), snapshot() as conn:
         rows = conn.execute(
             text("""select s.name, s.owner, s.quota_per_hour, coalesce(array_agg(u.user_name order by u.user_name)
@@ -60,6 +63,8 @@ def add(
     The user may write to the exchange `usage` and read its own refusals, nothing else. If a policy wants a second
     person, ask again once it is granted: then it is made. A user that is there keeps its password, a source that is
     there keeps the owner and quota that are not given; one user may have several sources.
+
+    Example: tallyline sources add /ops/jfk --user jfk --owner "airport operations" --quota 50000
     """
     upstream = _upstream(user)
     with reach.database():

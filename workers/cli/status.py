@@ -34,11 +34,13 @@ def status(
     attributed to it.
 
     Unbilled money is in flight and in no draft yet; then it is in drafts and documents on their way, until the ERP has
-    confirmed them. Excepted money waits for a person; the estimated loss is apart from all: what events that never came
-    would have cost.
+    confirmed them. Windows that cannot be priced are counted beside it. Excepted money
+    waits for a person; the estimated loss is apart from all: what events that never came would have cost.
 
     Work is listed by tier, the order in which it drains after an outage. What is away is named first, with what waits
     for it; infra/runbooks/degradation.md says what happens meanwhile.
+
+    Example: tallyline status --identity
     """
     with reach.database():
         reach.appraise()
@@ -75,6 +77,7 @@ def _money(conn: Connection) -> dict[str, Any]:
         drafted[each.currency] = drafted.get(each.currency, Decimal(0)) + each.amount
     return {
         "unbilled": unbilled,
+        "unpriced_windows": preview.unpriced,
         "in_documents": drafted,
         "excepted": held,
         "exceptions": excepted.exceptions,
@@ -121,6 +124,11 @@ def money_text(money: Mapping[str, Decimal]) -> str:
     return ", ".join(money_of(amount, currency) for currency, amount in sorted(money.items())) or "none"
 
 
+def _unbilled_text(money: Mapping[str, Decimal], unpriced: int) -> str:
+    more = f" ({count(unpriced)} window{'' if unpriced == 1 else 's'} could not be priced)"
+    return f"Unbilled: [bold]{money_text(money)}[/]{more if unpriced else ''}"
+
+
 def _print(facts: dict[str, Any]) -> None:
     out = console.out()
     steps: Sequence[StepState] = facts["steps"]
@@ -135,7 +143,7 @@ def _print(facts: dict[str, Any]) -> None:
         out.print(console.table("Work", columns, rows))
     else:
         out.print("No work is owed and none is dead.")
-    out.print(f"Unbilled: [bold]{money_text(facts['unbilled'])}[/]")
+    out.print(_unbilled_text(facts["unbilled"], facts["unpriced_windows"]), soft_wrap=True)
     if facts["in_documents"]:
         out.print(f"In drafts and documents on their way: [bold]{money_text(facts['in_documents'])}[/]")
     plural = "" if facts["exceptions"] == 1 else "s"

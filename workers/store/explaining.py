@@ -1,7 +1,6 @@
 """The lines of a document as they are explained: what was rated, what was billed of it, and what was billed before."""
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,13 +10,12 @@ from sqlalchemy import Connection, Row, text
 from domain.explanations import Told
 from domain.money import Currency, Money
 from domain.prices import TraceStep
+from workers.store import documents
 
 #: Lines that one question loads.
 LINES_MAX = 500
 #: Earlier documents of one line that are named.
 EARLIER_MAX = 12
-#: How the id of a draft is written.
-_DRAFT = re.compile(r"[1-9][0-9]{0,17}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +49,7 @@ left join lateral (
       and o.id < l.id and o.net <> 0 order by j.id desc limit :earlier_max) n) e on true
 where {which} order by l.invoice_id, l.position limit :lines_max
 """
-#: By the numbers of each legal entity, which are what documents are found by without reading all of them.
-_OF_DOCUMENT = """l.invoice_id in (
-  select j.id from legal_entities n join invoices j on j.legal_entity_id = n.id and j.number_text = :document
-  union all select j.id from invoices j where j.id = cast(:draft as bigint) and j.number_text is null)"""
+_OF_DOCUMENTS = "l.invoice_id = any(cast(:ids as bigint[]))"
 
 
 def line(conn: Connection, line_id: int) -> list[Explained]:
@@ -64,10 +59,10 @@ def line(conn: Connection, line_id: int) -> list[Explained]:
 
 def lines_of(conn: Connection, document: str, *, position: int | None) -> list[Explained]:
     """The line at a position, or all, of the documents with that number, or of the draft with that id."""
-    values = {"document": document, "draft": int(document) if _DRAFT.fullmatch(document) else None}
+    ids = documents.called(conn, document, only_drafts=True)
     if position is None:
-        return _lines(conn, _OF_DOCUMENT, **values)
-    return _lines(conn, f"{_OF_DOCUMENT} and l.position = :position", **values, position=position)
+        return _lines(conn, _OF_DOCUMENTS, ids=ids)
+    return _lines(conn, f"{_OF_DOCUMENTS} and l.position = :position", ids=ids, position=position)
 
 
 def _lines(conn: Connection, which: str, **values: object) -> list[Explained]:

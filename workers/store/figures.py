@@ -128,10 +128,14 @@ where k.lot > coalesce(n.lot, 0) limit :limit
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What usage without a document would bill today, before tax: what is on its way, and what stands still."""
+    """What usage without a document would bill today, before tax: what is on its way, and what stands still.
+
+    `unpriced` windows are worth more than is told here: they cannot be measured, or their price refuses them.
+    """
 
     unbilled: list[EntityMoney]
     stuck: list[EntityMoney]
+    unpriced: int
 
 
 def preview(conn: Connection) -> Preview:
@@ -141,13 +145,16 @@ def preview(conn: Connection) -> Preview:
         raise PreviewTooLarge(f"more than {PREVIEWED_MAX} windows are unbilled")
     moving: dict[tuple[str, str], Decimal] = {}
     stuck: dict[tuple[str, str], Decimal] = {}
+    unpriced = 0
     for row, (whole, held) in zip(found, _measured(conn, found), strict=True):
         key = row.legal_entity_id, row.currency
-        owed, halted = _net(row, whole), _net(row, held)
+        owed, halted = _net(row, whole), _net(row, held) if row.is_stuck else ZERO
+        unpriced += owed is None or halted is None
+        owed, halted = owed or ZERO, halted or ZERO
         moving[key] = moving.get(key, ZERO) + owed - halted
         if row.is_unrated:  # else the draft's exception knows what was rated for it
             stuck[key] = stuck.get(key, ZERO) + halted
-    return Preview(_money(moving), _money(stuck))
+    return Preview(_money(moving), _money(stuck), unpriced)
 
 
 def _measured(conn: Connection, rows: Sequence[Row[Any]]) -> list[tuple[Measured | None, Measured | None]]:
@@ -173,15 +180,15 @@ def _asked(row: Row[Any], lot: int) -> measures.Asked:
     )
 
 
-def _net(row: Row[Any], measured: Measured | None) -> Decimal:
-    """What a window would bill beyond what it has billed; nothing without one, or if its price refuses it."""
+def _net(row: Row[Any], measured: Measured | None) -> Decimal | None:
+    """What a window would bill beyond what it has billed; None if it cannot be measured or its price refuses it."""
     if measured is None:
-        return ZERO
+        return None
     currency = Currency(row.currency)
     try:
         rated = rate(measured, parse_price(row.terms), currency=currency)
     except Rejection:
-        return ZERO
+        return None
     return correction(rated.amount, billed=Money(row.billed, currency)).amount
 
 

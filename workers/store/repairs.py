@@ -11,7 +11,7 @@ from sqlalchemy import Connection, text
 from domain.repairs import Act, Books, ErpHolds, Holdings, Kind, RepairRefused, TaxHolds, planned
 from queues import work
 from queues.work import Hintable, NewWork
-from workers.store import acting, audit
+from workers.store import acting, audit, documents
 from workers.store.acting import Named
 
 _encode = msgspec.json.Encoder(decimal_format="string", order="sorted", enc_hook=str).encode
@@ -37,7 +37,7 @@ class Case:
     holdings: Holdings
 
 
-_CASE = """
+_CASE = text("""
 select i.id, r.billing_period_id, i.number_text, i.state, i.account_id, i.gross, i.currency, p.id as posting_id,
   p.connection_id, p.state as erp_state, p.code as erp_code, p.draft_ref,
   exists (select from journal_entries j where j.invoice_id = i.id and j.kind = 'document') as has_entry,
@@ -50,20 +50,13 @@ select i.id, r.billing_period_id, i.number_text, i.state, i.account_id, i.gross,
       and n.state not in ('void', 'empty') order by o.lot limit 1) as later
 from invoices i join billing_runs r on r.id = i.billing_run_id
 left join lateral (select * from erp_postings q where q.invoice_id = i.id order by q.id desc limit 1) p on true
-where {which} order by i.id
-"""
+where i.id = any(cast(:ids as bigint[])) order by i.id
+""")
 
 
 def case(conn: Connection, number: str, *, entity: str | None = None) -> Case:
     """The document of that number. Raises `DocumentNotFound`."""
-    found = conn.execute(
-        text(
-            _CASE.format(
-                which="i.number_text = :number and (cast(:entity as text) is null or i.legal_entity_id = :entity)"
-            )
-        ),
-        {"number": number, "entity": entity},
-    ).all()
+    found = conn.execute(_CASE, {"ids": documents.numbered(conn, number, entity=entity)}).all()
     if len(found) != 1:
         many = f"{len(found)} legal entities have a document" if found else "there is no document"
         fix = "name one with --entity" if found else "`tallyline trace SOURCE ID` names the documents of an event"

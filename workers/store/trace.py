@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from domain.enrichment import FILTERED, FILTERED_BECAUSE
 from domain.events import key16
-from workers.store import measures
+from workers.store import documents, measures
 from workers.store.events import place_of
 from workers.store.measures import Asked
 
@@ -166,8 +166,9 @@ where a.subscription_id = :subscription_id and a.billing_period_id = :billing_pe
 
 
 def lines_of_invoice(conn: Connection, number: str) -> Sequence[Row]:
-    """The lines of the document with that number, or with that id if it has none yet."""
-    return _rows(conn, _LINES.format(which="i.number_text = :number or i.id::text = :number"), number=number)
+    """The lines of the document with that number, or with that id."""
+    which = "l.invoice_id = any(cast(:ids as bigint[]))"
+    return _rows(conn, _LINES.format(which=which), ids=documents.called(conn, number, only_drafts=False))
 
 
 def line(conn: Connection, line_id: int) -> Row | None:

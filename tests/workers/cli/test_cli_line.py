@@ -115,6 +115,25 @@ def test_status_shows_money_that_waits_and_what_is_stuck(airports, lines):
     assert "rate" in airports("status").out
 
 
+def test_status_counts_the_windows_that_could_not_be_priced(airports, lines):
+    airports("send", lines(departure(1)))
+    assert airports.json("status")["unpriced_windows"] == 0
+    assert "could not be priced" not in text_of(airports("status"))
+
+    # contracts are never edited by commands: a price that asks for a property of single events
+    refuses = """update prices set terms = '{"model": "dynamic", "multiplier": "1"}'
+              where metric_id = (select id from metrics where name = 'distance')"""
+    airports.run(refuses)
+
+    # one departure 38.905 -> 38.91, one aircraft 97.50125 -> 97.50
+    found = airports.json("status")
+    assert (found["unbilled"], found["unpriced_windows"]) == ({"USD": "136.41"}, 1)
+    assert "Unbilled: USD 136.41 (1 window could not be priced)" in text_of(airports("status"))
+
+    airports.run(refuses.replace("'distance'", "'aircraft'"))
+    assert "(2 windows could not be priced)" in text_of(airports("status"))
+
+
 def test_the_identity_holds_and_names_what_does_not_add_up(airports, lines):
     airports("send", lines(departure(1)))
 
