@@ -47,6 +47,8 @@ EXIT_CODES = (
 REASON_MAX = 2_000
 #: SQLSTATE of a value that a column does not take; class 22 are those that its type does not.
 CHECK_VIOLATION = "23514"
+#: Years whose days are instants in every zone, and ten years after them too.
+YEAR_MIN, YEAR_MAX = 1970, 9000
 #: Columns of a table that is not shown on a terminal.
 WIDTH = 140
 

@@ -11,7 +11,7 @@ import typer
 from domain.canonical import NumberOutOfBounds, decimal_of, decimal_text
 from domain.entitlements import Decision
 from workers.cli import console, reach
-from workers.cli.console import FOUND, AsJson, Failure
+from workers.cli.console import FOUND, YEAR_MAX, YEAR_MIN, AsJson, Failure
 from workers.store import entitlements as store
 from workers.store.database import snapshot
 from workers.store.entitlements import Listed
@@ -23,8 +23,6 @@ Subscription = Annotated[str, typer.Argument(help="The subscription, as the mast
 At = Annotated[
     str | None, typer.Option("--at", help="As of this instant, such as 2026-03-31T12:00:00Z; by default now.")
 ]
-#: Years of which a calendar can be asked.
-_YEAR_MIN, _YEAR_MAX = 1970, 9000
 #: What is said of each reason.
 _SENTENCES = {
     "not_entitled": "no entitlement is in force",
@@ -123,6 +121,6 @@ def _instant(at: str) -> datetime:
         instant = datetime.fromisoformat(at)
     except ValueError:
         instant = datetime.min  # noqa: DTZ901 -- it names no instant either
-    if instant.tzinfo is None or not _YEAR_MIN <= instant.year <= _YEAR_MAX:
+    if instant.tzinfo is None or not YEAR_MIN <= instant.year <= YEAR_MAX:
         raise Failure(f"{at!r} is no instant", fix="write it as 2026-03-31T12:00:00Z")
     return instant.astimezone(UTC)

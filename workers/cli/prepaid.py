@@ -9,14 +9,12 @@ from domain.credits import CreditInvalid
 from domain.currencies import MINOR_UNITS
 from workers.cli import console, reach
 from workers.cli.acting import As, Wish, have_done, permitted
-from workers.cli.console import AsJson, Failure
+from workers.cli.console import YEAR_MAX, YEAR_MIN, AsJson, Failure
 from workers.store import prepaid
 from workers.store.database import snapshot
 
 #: Characters of an amount.
 AMOUNT_MAX = 30
-#: Years whose days are instants in every zone, and ten years after them too.
-_YEAR_MIN, _YEAR_MAX = 1970, 9000
 
 app = typer.Typer(help="Grant prepaid credits and show what became of them.", no_args_is_help=True)
 
@@ -128,6 +126,6 @@ def _day(given: str) -> str:
         day = date.fromisoformat(given)
     except ValueError:
         day = date.min
-    if not _YEAR_MIN <= day.year <= _YEAR_MAX:
+    if not YEAR_MIN <= day.year <= YEAR_MAX:
         raise Failure(f"{given} is no day", fix="write it as 2026-01-31")
     return day.isoformat()

@@ -15,6 +15,7 @@ from workers.files import lines as line_reading
 from workers.files.batches import batches
 from workers.files.events import Event
 from workers.files.lines import FileUnreadable, RefusedRow
+from workers.files.rows import COLUMNS_MAX
 from workers.store.master_file import MasterInvalid
 
 pytestmark = pytest.mark.fast
@@ -245,9 +246,20 @@ def test_a_document_that_is_too_large_is_refused(read, monkeypatch):
         read(gzip.compress(b"[\n{}]"), name="batch.json.gz")
 
 
-def test_a_damaged_document_is_refused(read):
-    with pytest.raises(FileUnreadable, match="cannot be read"):
-        read(gzip.compress(b"[\n" + os.urandom(9_000).hex().encode())[:-4_000], name="batch.json.gz")
+PACKED = gzip.compress(b"[\n" + os.urandom(9_000).hex().encode())
+DAMAGED = pytest.mark.parametrize(
+    "damaged",
+    [PACKED[:-4_000], PACKED[:-8] + bytes(8), PACKED[: len(PACKED) // 2] + b"\xff" * 4_000],
+    ids=["cut", "of another sum", "overwritten"],
+)
+
+
+@DAMAGED
+def test_a_damaged_document_is_refused(read, damaged):
+    with pytest.raises(FileUnreadable, match="cannot be read") as refused:
+        read(damaged, name="batch.json.gz")
+
+    assert refused.value.fix == "compress it anew"
 
 
 def test_a_gzipped_file_that_breaks_off_gives_the_rows_before_it(read):
@@ -258,6 +270,25 @@ def test_a_gzipped_file_that_breaks_off_gives_the_rows_before_it(read):
 
     assert 0 < len(events) < 3_000
     assert [code for _, code, _ in refused][-1] == "row_unreadable"
+
+
+@DAMAGED
+def test_where_a_file_breaks_off_its_last_row_says_so(tmp_path, damaged):
+    (tmp_path / "x.csv.gz").write_bytes(damaged)
+
+    *_, last = line_reading.lines(tmp_path / "x.csv.gz")
+
+    assert isinstance(last, RefusedRow)
+    assert last.refused.sentence.startswith("the file breaks off here: ")
+
+
+def test_a_heading_of_more_columns_than_are_read_is_refused(read):
+    most = ",".join([*HEADING.strip().split(","), *(f"c{n}" for n in range(COLUMNS_MAX - 4))])
+    cells = row("calls", "A", "2026-01-31T12:00:00Z", *("1" for _ in range(COLUMNS_MAX - 3)))
+
+    assert len(read(f"{most}\n{cells}")[0]) == 1
+    with pytest.raises(FileUnreadable, match="at most 1000 columns"):
+        read(f"{most},one\n{cells}")
 
 
 def test_the_bytes_read_are_told_and_come_to_the_size_of_the_file(tmp_path, monkeypatch):
