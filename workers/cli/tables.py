@@ -10,6 +10,8 @@ from rich.text import Text
 
 #: Longer words are folded: a column is never wider for the sake of one.
 WORD_MAX = 24
+#: Texts up to here, such as an amount with what it is, are not wrapped while there is room.
+PHRASE_MAX = 28
 #: Characters that each column takes besides its words, and the table besides its columns.
 FRAME, EDGE = 3, 1
 
@@ -60,12 +62,10 @@ def _widest(texts: Sequence[str], bound: int) -> int:
 
 
 def _shared(words: Sequence[int], wanted: Sequence[int], room: int) -> list[int]:
-    """A width for each column: at least its words, at most what it wants, the rest of the room shared one by one."""
+    """A width for each column: at least its words; then phrases stay on a line, and the rest goes to long texts."""
     widths = [max(1, width) for width in words]
-    while sum(widths) < room:
-        narrow = [n for n, width in enumerate(widths) if width < wanted[n]]
-        if not narrow:
-            break
-        for n in narrow[: room - sum(widths)]:
-            widths[n] += 1
+    for bound in (PHRASE_MAX, room):
+        for n in sorted(range(len(widths)), key=lambda n: wanted[n] - widths[n]):
+            more = min(wanted[n], bound) - widths[n]
+            widths[n] += max(0, min(more, room - sum(widths)))
     return widths
