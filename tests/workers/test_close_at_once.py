@@ -341,7 +341,7 @@ def test_a_subscription_that_is_published_while_drafts_are_made_is_in_its_draft_
             published.append(statement)
             month.bound.run(
                 """insert into subscriptions (ref, contract_id, cycle_id)
-                   select 's-ua-2', contract_id, cycle_id from subscriptions where ref = 's-ua'"""
+                   select 's-ua-meanwhile', contract_id, cycle_id from subscriptions where ref = 's-ua'"""
             )
 
     event.listen(engine(), "before_cursor_execute", publish)
@@ -349,7 +349,7 @@ def test_a_subscription_that_is_published_while_drafts_are_made_is_in_its_draft_
         run = month.request()
     finally:
         month.bound.run("delete from work where subject like 'run/%' and state = 'ready'")
-        month.bound.run("delete from subscriptions where ref = 's-ua-2'")
+        month.bound.run("delete from subscriptions where ref = 's-ua-meanwhile'")
 
     assert published
     assert month.bound.rows("select pending from invoices where billing_run_id = :run", run=run) == [(0,), (0,)]
