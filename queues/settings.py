@@ -36,6 +36,7 @@ class Settings(BaseSettings):
     intake_hint_s: float = Field(default=0.2, ge=0, le=5, description="rest between two hints of small receipts")
 
     receipt_days: int = Field(default=400, ge=1, le=36_525, description="age at which bodies may be erased")
+    message_days: int = Field(default=30, ge=1, le=36_525, description="days that a settled message keeps its body")
 
     hint_rows_max: int = Field(default=200, ge=1, le=200, description="work rows in one hint and its transaction")
     hint_weight_max: int = Field(default=5_000, ge=1, le=1_000_000, description="events or lines in one hint")

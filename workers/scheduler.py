@@ -62,6 +62,7 @@ TICKS: dict[str, Tick] = {
     "fold totals": Tick(ticks.fold_totals, every_s=60),
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
     "erase bodies": Tick(ticks.erase_bodies, daily_at=time(3, 20)),
+    "erase messages": Tick(ticks.erase_messages, daily_at=time(3, 22)),
     "end credits": Tick(ticks.end_credits, daily_at=time(3, 25)),
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "appraise exceptions anew": Tick(ticks.appraise_anew, daily_at=time(3, 50)),

@@ -70,6 +70,20 @@ def erase_bodies() -> None:
     log.info("bodies erased", receipts=total)
 
 
+def erase_messages() -> None:
+    """Erase bodies of settled messages of master data, in bounded steps until none is left."""
+    days, total = settings().message_days, 0
+    while True:
+        with engine().begin() as conn:
+            acting.name(conn, Named("tallyline", f"settled more than {days} days ago"))
+            audit.hold(conn)
+            count = retention.erase_messages(conn, days=days)
+        if not count:
+            break
+        total += count
+    log.info("messages erased", messages=total)
+
+
 def end_credits() -> None:
     """End the credits whose time is over and whose periods are closed, in bounded steps until none is left."""
     while True:

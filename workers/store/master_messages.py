@@ -143,7 +143,7 @@ def settle(conn: Connection, number: int, verdict: Verdict) -> None:
 def overtake(conn: Connection, message: Message, *, number: int) -> list[int]:
     """Let refused messages of the same object rest that are no newer than this one; their numbers, with its own."""
     found = conn.execute(
-        text("""update master_messages set state = 'ignored', code = null,
+        text("""update master_messages set state = 'ignored', code = null, decided_at = now(),
                sentence = 'overtaken by version ' || cast(:version as bigint)
              where system = :system and kind = :kind and object = :object and version <= :version
                and state = 'refused' and id <> :number returning id"""),

@@ -43,3 +43,17 @@ def record(conn: Connection, erased: Erased) -> None:
     """Write into the audit log, under the person who is named, what a portion erased; nothing if that is nothing."""
     if erased.receipts:
         audit.record(conn, "retention.erase", "receipts", after={"receipts": erased.receipts, "bytes": erased.bytes})
+
+
+def erase_messages(conn: Connection, *, days: int, portion: int = PORTION) -> int:
+    """Erase the bodies of one portion of master data messages that were settled `days` ago; how many.
+
+    Refused ones keep theirs, as they may be tried again. The caller has named the person, and holds the audit log.
+    """
+    row = conn.execute(
+        text("select count(*) as n, coalesce(sum(bytes), 0)::bigint as bytes from erase_messages(:days, :portion)"),
+        {"days": days, "portion": portion},
+    ).one()
+    if row.n:
+        audit.record(conn, "retention.erase", "messages", after={"messages": row.n, "bytes": row.bytes})
+    return int(row.n)

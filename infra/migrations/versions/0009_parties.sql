@@ -177,8 +177,12 @@ create table master_messages (                      -- what systems sent, as it 
   tried_no    bigint not null default 0,            -- how far the audit log was when it was last tried
   starts      integer not null default 0,           -- looks at it since it was last settled
   decided_at  timestamptz,
+  erased_at   timestamptz,
+  body_hash   bytea,
   check ((state = 'refused') = (code is not null)),
-  check ((state = 'waiting') <= (request_id is not null))
+  check ((state = 'waiting') <= (request_id is not null)),
+  check ((erased_at is null) = (body_hash is null)),
+  check (erased_at is null or (body = '' and state in ('applied', 'unchanged', 'ignored')))
 );
 alter table master_messages alter column body set storage external;
 create index master_messages_open on master_messages (id) where state in ('received', 'waiting')
@@ -187,6 +191,19 @@ create unique index master_messages_once on master_messages (system, message_id,
   where state in ('applied', 'unchanged', 'waiting');
 create index master_messages_said on master_messages (system, message_id, version);
 create index master_messages_object on master_messages (system, kind, object, version);
+create index master_messages_kept on master_messages (decided_at)
+  where erased_at is null and state in ('applied', 'unchanged', 'ignored');
+-- Bodies hold names and contacts. One goes when nobody can need it any more: what it says is applied, or never will be.
+create function erase_messages(days integer, portion integer) returns table (message_id bigint, bytes bigint)
+language sql volatile security definer set search_path = pg_catalog, public as $$
+  update master_messages m set body_hash = sha256(m.body), body = '', erased_at = now()
+  from (select id, octet_length(body)::bigint as bytes from master_messages
+    where erased_at is null and state in ('applied', 'unchanged', 'ignored')
+      and decided_at < now() - make_interval(days => greatest(days, 1))
+    order by decided_at limit least(portion, 10000) for update) gone
+  where m.id = gone.id returning m.id, gone.bytes $$;
+revoke all on function erase_messages(integer, integer) from public;
+grant execute on function erase_messages(integer, integer) to tallyline_app;
 revoke all on master_messages from public;
 grant select, insert on master_messages to tallyline_app;
 grant update (state, hash, system, message_id, kind, object, version, code, sentence, request_id, tried_no, starts,
