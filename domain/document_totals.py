@@ -62,7 +62,7 @@ class Levy:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """An allowance, or a charge if it `adds`: an amount, or a percent of `base` or else of what it is on."""
+    """A deduction, or a charge if it `adds`: an amount, or a percent of `base` or else of what it is on."""
 
     adds: bool
     amount: Decimal = ZERO
@@ -118,12 +118,12 @@ class LevyTotal:
 class DocumentTotals:
     """The figures of a document, each rounded to minor units from what was carried.
 
-    `total` is without tax, `gross` with it; `payable` is the gross without what is retained; `allowances` is positive.
+    `total` is without tax, `gross` with it; `payable` is the gross without what is retained; `deductions` is positive.
     """
 
     lines: tuple[Decimal, ...]
     line_sum: Decimal
-    allowances: Decimal
+    deductions: Decimal
     charges: Decimal
     included: Decimal
     total: Decimal
@@ -165,7 +165,7 @@ def document_totals(
     return DocumentTotals(
         lines=tuple(rule.shown(line.amount) for line in lines),
         line_sum=rule.shown(line_sum),
-        allowances=rule.shown(-taken),
+        deductions=rule.shown(-taken),
         charges=rule.shown(added),
         included=rule.shown(included),
         total=rule.shown(total),

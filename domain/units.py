@@ -73,13 +73,13 @@ class Conversion:
 
     factor: Decimal = _ONE
     divisor: Decimal = _ONE
-    mode: Mode = "none"
+    rounding: Mode = "none"
     scale: int = 0
 
     def __post_init__(self) -> None:
         assert self.factor > 0, self.factor
         assert self.divisor > 0, self.divisor
-        Rounding(self.mode, self.scale)
+        Rounding(self.rounding, self.scale)
 
     @classmethod
     def parse(cls, terms: Definition) -> "Conversion":
@@ -101,14 +101,14 @@ class Conversion:
         """The fields that `parse` reads back."""
         numbers = {"factor": self.factor, "divisor": self.divisor}
         shown = {name: decimal_text(number) for name, number in numbers.items() if number != 1}
-        return {**shown, **Rounding(self.mode, self.scale).to_json()}
+        return {**shown, **Rounding(self.rounding, self.scale).to_json()}
 
     def apply(self, quantity: Decimal) -> Decimal:
         """The quantity in the other unit: exact unless it is to be rounded or its quotient does not end."""
         product = EXACT.multiply(quantity, self.factor)
         if self.divisor == 1:
-            return Rounding(self.mode, self.scale).apply(product)
-        return Rounding(self.mode, self.scale).quotient(product, self.divisor)
+            return Rounding(self.rounding, self.scale).apply(product)
+        return Rounding(self.rounding, self.scale).quotient(product, self.divisor)
 
     def unrounded(self, quantity: Decimal) -> Decimal:
         """The quantity in the other unit, before its rounding."""

@@ -7,16 +7,17 @@ minimum.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, Literal, cast
+from typing import Final
 
 from domain.canonical import Json, decimal_text
 from domain.commitments import WindowedCommitment, prorated_minimum
 from domain.definitions import Definition
-from domain.money import EXACT, QUOTIENT, ROUNDING, ZERO
+from domain.money import EXACT, ROUNDING, ZERO
 from domain.prices.priced import PriceInvalid
+from domain.units import Conversion
 
-Rounding = Literal["none", "ceil", "half_up", "floor"]
-_ROUNDINGS: Final = ("none", "ceil", "half_up", "floor")
+#: Of a contract's quantity: up and down, from and to zero, would round what is given back another way.
+_ROUNDINGS: Final = ("none", "half_up", "ceiling", "floor")
 #: Decimals that a converted quantity may be rounded to.
 SCALE_MAX: Final = 12
 #: Digits of a factor or divisor: an exbibyte in bytes has 19. With more, an exact product might not fit `money.DIGITS`.
@@ -25,47 +26,6 @@ FACTOR_DIGITS_MAX: Final = 20
 RATE_DIGITS_MAX: Final = 9
 OVERAGE_FACTOR_MAX: Final = 1_000
 _HUNDRED: Final = Decimal(100)
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """From the unit of the metric to that of the price: times `factor`, or one for each `divisor`, then rounded.
-
-    Of bytes, `divisor` 1000000000 and `rounding` ceil make started gigabytes. `ceil` is upwards, `floor` downwards,
-    `half_up` away from zero on a tie.
-    """
-
-    factor: Decimal = Decimal(1)
-    divisor: Decimal = Decimal(1)
-    rounding: Rounding = "none"
-    scale: int = 0
-
-    def __post_init__(self) -> None:
-        for name, number in (("factor", self.factor), ("divisor", self.divisor)):
-            if number <= 0:
-                raise PriceInvalid("is not above zero", field=f"convert.{name}", fix="give a number above zero")
-            _check_digits(number, FACTOR_DIGITS_MAX, field=f"convert.{name}")
-        if not 0 <= self.scale <= SCALE_MAX:
-            raise PriceInvalid(f"is {self.scale}", field="convert.scale", fix=f"give 0 to {SCALE_MAX} decimals")
-
-    def of(self, quantity: Decimal) -> Decimal:
-        """The quantity in the unit of the price; without rounding a quotient is cut at `money.QUOTIENT_DIGITS`."""
-        product = EXACT.multiply(quantity, self.factor)
-        if self.rounding == "none":
-            return product if self.divisor == 1 else QUOTIENT.divide(product, self.divisor)
-        scaled = product.scaleb(self.scale, ROUNDING)
-        whole = EXACT.divide_int(scaled, self.divisor)
-        rest = EXACT.subtract(scaled, EXACT.multiply(whole, self.divisor))
-        return EXACT.add(whole, self._carry(rest)).scaleb(-self.scale, ROUNDING)
-
-    def _carry(self, rest: Decimal) -> Decimal:
-        """What rounding adds to a quotient that was cut towards zero, by what is left of its dividend."""
-        if self.rounding == "ceil":
-            return Decimal(rest > 0)
-        if self.rounding == "floor":
-            return -Decimal(rest < 0)
-        is_carried = EXACT.multiply(EXACT.abs(rest), Decimal(2)) >= self.divisor
-        return Decimal(is_carried).copy_sign(rest) if is_carried else ZERO
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +57,8 @@ class Adjustments:
     windowed: WindowedCommitment | None = None
 
     def __post_init__(self) -> None:
+        if self.convert is not None:
+            _check_conversion(self.convert)
         for name, number in (("free_units", self.free_units), ("amount_off", self.amount_off)):
             if number < 0:
                 raise PriceInvalid("is below zero", field=name, fix="give zero or more")
@@ -119,7 +81,7 @@ class Adjustments:
 
     def converted(self, quantity: Decimal) -> Decimal:
         """The quantity in the unit of the price."""
-        return quantity if self.convert is None else self.convert.of(quantity)
+        return quantity if self.convert is None else self.convert.apply(quantity)
 
     def discount(self, amount: Decimal) -> Decimal:
         """What the percentage takes off an amount; of a credit it takes off the credit."""
@@ -156,6 +118,13 @@ class Adjustments:
 def _check_digits(number: Decimal, digits_max: int, *, field: str) -> None:
     if len(number.normalize(ROUNDING).as_tuple().digits) > digits_max:
         raise PriceInvalid(f"has more than {digits_max} digits", field=field, fix=f"give at most {digits_max} digits")
+
+
+def _check_conversion(convert: Conversion) -> None:
+    for name, number in (("factor", convert.factor), ("divisor", convert.divisor)):
+        _check_digits(number, FACTOR_DIGITS_MAX, field=f"convert.{name}")
+    if not 0 <= convert.scale <= SCALE_MAX:
+        raise PriceInvalid(f"is {convert.scale}", field="convert.scale", fix=f"give 0 to {SCALE_MAX} decimals")
 
 
 def _check_minimum(amount: Decimal, maximum: Decimal | None) -> None:
@@ -219,26 +188,16 @@ def _parse_conversion(terms: Definition | None) -> Conversion | None:
     if terms is None:
         return None
     terms.only("factor", "divisor", "rounding", "scale")
-    factor, divisor = terms.optional_decimal("factor"), terms.optional_decimal("divisor")
-    if (factor is None) == (divisor is None):
+    terms.choice("rounding", _ROUNDINGS, default="none")
+    if (terms.entries.get("factor") is None) == (terms.entries.get("divisor") is None):
         fix = "give a factor to multiply by, or a divisor to divide by"
         raise terms.refuse("factor", "and divisor are both given or both missing", fix=fix)
-    rounding = cast("Rounding", terms.choice("rounding", _ROUNDINGS, default="none"))
-    scale = terms.integer("scale")
-    if rounding == "none" and scale is not None:
-        raise terms.refuse("scale", "is given without a rounding", fix="say how to round, or remove the scale")
-    return Conversion(
-        Decimal(1) if factor is None else factor, Decimal(1) if divisor is None else divisor, rounding, scale or 0
-    )
+    return Conversion.parse(terms)
 
 
 def _conversion_json(convert: Conversion) -> dict[str, Json]:
-    by_divisor = convert.divisor != 1
-    found: dict[str, Json] = {
-        "divisor" if by_divisor else "factor": decimal_text(convert.divisor if by_divisor else convert.factor),
-        "rounding": convert.rounding,
-    }
-    return found if convert.rounding == "none" else {**found, "scale": convert.scale}
+    found = convert.to_json()
+    return found if "divisor" in found else {"factor": decimal_text(convert.factor), **found}
 
 
 def _parse_minimum(terms: Definition | None) -> Minimum | None:

@@ -63,7 +63,7 @@ def en16931(record: Figures) -> Figures:
     return {
         "line_net_amounts": list(found.lines),
         "line_total": found.line_sum,
-        "allowance_total": found.allowances,
+        "allowance_total": found.deductions,
         "charge_total": found.charges,
         "tax_exclusive": found.total,
         "tax_total": found.tax,
@@ -137,7 +137,7 @@ def gobl_invoice(record: Figures) -> Figures:
     return {
         "line_totals": list(found.lines),
         "sum": found.line_sum,
-        "discount": found.allowances,
+        "discount": found.deductions,
         "charge": found.charges,
         "tax_included": found.included,
         "total": found.total,

@@ -8,7 +8,14 @@ from domain.lines import Component, Part, PartLine, booked, corrections, fee_lin
 from domain.money import Currency, Money, total
 from domain.prices import Adjustments, Price, parse_price
 
-_ROUNDINGS = {"ceiling": "ceil", "ceil": "ceil", "floor": "floor", "half_up": "half_up", "none": "none", None: "none"}
+_ROUNDINGS = {
+    "ceiling": "ceiling",
+    "ceil": "ceiling",
+    "floor": "floor",
+    "half_up": "half_up",
+    "none": "none",
+    None: "none",
+}
 
 
 def line(record: Figures) -> Figures:

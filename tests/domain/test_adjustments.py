@@ -19,8 +19,9 @@ from domain.prices import (
     parse_price,
     price_json,
 )
-from domain.prices.adjustments import Conversion, Minimum, free_in
+from domain.prices.adjustments import Minimum, free_in
 from domain.prices.priced import Priced, TraceStep
+from domain.units import Conversion
 
 pytestmark = pytest.mark.fast
 
@@ -37,7 +38,7 @@ def steps(priced):
 
 def conversions() -> st.SearchStrategy[Conversion]:
     numbers = decimals(lowest="0.001", highest="1000000", places=3)
-    rounding = st.sampled_from(["ceil", "half_up", "floor"])
+    rounding = st.sampled_from(["ceiling", "half_up", "floor"])
     rounded = st.builds(Conversion, numbers, numbers, rounding, st.integers(0, 6))
     return st.one_of(st.builds(Conversion, factor=numbers), rounded)
 
@@ -103,7 +104,7 @@ def test_no_adjustments_change_nothing(price, quantity):
 
 def test_every_adjustment_is_a_step_in_the_order_that_holds_for_all():
     price = adjusted(
-        convert={"divisor": "1000", "rounding": "ceil"}, free_units="3", percentage="10", maximum="17",
+        convert={"divisor": "1000", "rounding": "ceiling"}, free_units="3", percentage="10", maximum="17",
         minimum={"amount": "16.5"},
     )  # fmt: skip
 
@@ -180,26 +181,26 @@ def test_a_commitment_without_true_up_leaves_low_usage_alone():
 @pytest.mark.parametrize(
     ("rounding", "scale", "found"),
     [
-        ("ceil", 0, ["2", "2", "1", "-1", "-1"]),
+        ("ceiling", 0, ["2", "2", "1", "-1", "-1"]),
         ("floor", 0, ["1", "1", "1", "-2", "-2"]),
         ("half_up", 0, ["2", "1", "1", "-2", "-1"]),
-        ("ceil", 1, ["1.5", "1.5", "1", "-1.5", "-1.4"]),
+        ("ceiling", 1, ["1.5", "1.5", "1", "-1.5", "-1.4"]),
     ],
 )
 def test_a_converted_quantity_is_rounded_as_the_contract_says(rounding, scale, found):
     convert = Conversion(divisor=Decimal(1000), rounding=rounding, scale=scale)
     quantities = [Decimal(units) for units in ("1500", "1499", "1000", "-1500", "-1499")]
 
-    assert [convert.of(quantity) for quantity in quantities] == [Decimal(units) for units in found]
+    assert [convert.apply(quantity) for quantity in quantities] == [Decimal(units) for units in found]
 
 
 def test_a_quotient_that_never_ends_is_rounded_up_only_for_what_is_really_above():
-    convert = Conversion(divisor=Decimal(3), rounding="ceil")
+    convert = Conversion(divisor=Decimal(3), rounding="ceiling")
 
-    assert convert.of(Decimal(10)) == 4
-    assert convert.of(Decimal(9)) == 3
-    assert Conversion(factor=Decimal("0.001")).of(Decimal(7)) == Decimal("0.007")
-    assert Conversion(divisor=Decimal(3)).of(Decimal(1)) == Decimal("0." + "3" * 50)
+    assert convert.apply(Decimal(10)) == 4
+    assert convert.apply(Decimal(9)) == 3
+    assert Conversion(factor=Decimal("0.001")).apply(Decimal(7)) == Decimal("0.007")
+    assert Conversion(divisor=Decimal(3)).apply(Decimal(1)) == Decimal("0." + "3" * 50)
 
 
 @given(conversions(), quantities())
@@ -207,13 +208,13 @@ def test_rounding_up_and_down_hold_the_quotient_between_them(convert, quantity):
     if convert.rounding == "none":
         return
     up, down = (
-        Conversion(convert.factor, convert.divisor, rounding, convert.scale).of(quantity)
-        for rounding in ("ceil", "floor")
+        Conversion(convert.factor, convert.divisor, rounding, convert.scale).apply(quantity)
+        for rounding in ("ceiling", "floor")
     )
 
     assert down * convert.divisor <= quantity * convert.factor <= up * convert.divisor
     assert up - down <= Decimal(1).scaleb(-convert.scale)
-    assert down <= convert.of(quantity) <= up
+    assert down <= convert.apply(quantity) <= up
 
 
 @given(quantities(), st.lists(quantities(), max_size=5))
@@ -309,7 +310,7 @@ def test_a_bucket_that_gives_free_units_back_is_no_credit_for_them():
         ({"convert": {"divisor": "0"}}, "adjustments.convert.divisor"),
         ({"convert": {"factor": "1.00000000000000000001"}}, "adjustments.convert.factor"),
         ({"convert": {"factor": "2", "rounding": "up"}}, "adjustments.convert.rounding"),
-        ({"convert": {"factor": "2", "rounding": "ceil", "scale": 13}}, "adjustments.convert.scale"),
+        ({"convert": {"factor": "2", "rounding": "ceiling", "scale": 13}}, "adjustments.convert.scale"),
         ({"convert": {"factor": "2", "scale": 1}}, "adjustments.convert.scale"),
         ({"convert": {"unit": "GB"}}, "adjustments.convert.unit"),
         ({"windowed": {"true_up": True}}, "adjustments.windowed.amount"),

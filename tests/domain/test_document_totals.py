@@ -85,7 +85,7 @@ def test_a_surcharge_is_on_the_same_base_as_its_tax():
     assert (found.levies[0].tax, found.levies[0].surcharge, found.tax) == (Decimal(21), Decimal("5.2"), Decimal("26.2"))
 
 
-def test_allowances_of_a_document_lower_the_base_of_their_tax():
+def test_deductions_of_a_document_lower_the_base_of_their_tax():
     extras = [
         Extra(adds=False, percent=Decimal(10), taxes=(VAT_21,)),
         Extra(adds=False, percent=Decimal(10), base=Decimal(50), taxes=(VAT_21,)),
@@ -95,7 +95,7 @@ def test_allowances_of_a_document_lower_the_base_of_their_tax():
 
     found = document_totals([item("1", "100.00", VAT_21)], extras, ROUNDED, rounding=Decimal("0.02"))
 
-    assert (found.allowances, found.charges, found.total) == (Decimal(15), Decimal(4), Decimal(89))
+    assert (found.deductions, found.charges, found.total) == (Decimal(15), Decimal(4), Decimal(89))
     assert found.levies[0].base == Decimal(88)
     assert (found.tax, found.gross, found.payable) == (Decimal("18.48"), Decimal("107.48"), Decimal("107.50"))
 

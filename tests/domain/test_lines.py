@@ -187,7 +187,7 @@ def test_the_minimum_is_topped_up_with_the_last_part_only_less_what_was_billed()
 
 
 def test_free_units_are_taken_by_the_earliest_parts_after_conversion():
-    adjustments = {"convert": {"divisor": "1000", "rounding": "ceil"}, "free_units": "3"}
+    adjustments = {"convert": {"divisor": "1000", "rounding": "ceiling"}, "free_units": "3"}
     price = parse_price({"model": "per_unit", "unit_amount": "1", "adjustments": adjustments})
 
     assert part_line(price, part(1200, "mid", before=1200)).quantity == 1

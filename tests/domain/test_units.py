@@ -43,9 +43,9 @@ def test_a_number_is_rounded_as_its_rule_says(mode, scale, number, rounded):
 @pytest.mark.parametrize(
     ("conversion", "quantity", "converted"),
     [
-        (Conversion(divisor=Decimal(1000), mode="ceiling"), "1400", "2"),
-        (Conversion(divisor=Decimal(1000), mode="ceiling"), "1000", "1"),
-        (Conversion(divisor=Decimal(1000), mode="half_up"), "1400", "1"),
+        (Conversion(divisor=Decimal(1000), rounding="ceiling"), "1400", "2"),
+        (Conversion(divisor=Decimal(1000), rounding="ceiling"), "1000", "1"),
+        (Conversion(divisor=Decimal(1000), rounding="half_up"), "1400", "1"),
         (Conversion(divisor=Decimal(1000)), "1247", "1.247"),
         (Conversion(factor=Decimal("1.60934")), "10", "16.0934"),
         (Conversion(factor=Decimal(2), divisor=Decimal(3)), "3", "2"),
@@ -56,7 +56,7 @@ def test_a_quantity_is_turned_into_another_unit(conversion, quantity, converted)
 
 
 def test_what_it_was_before_its_rounding_can_be_told():
-    assert Conversion(divisor=Decimal(1000), mode="ceiling").unrounded(Decimal(1400)) == Decimal("1.4")
+    assert Conversion(divisor=Decimal(1000), rounding="ceiling").unrounded(Decimal(1400)) == Decimal("1.4")
 
 
 @given(

@@ -25,7 +25,7 @@ contracts:
             revenue_account: income
             terms: {{model: per_unit, unit_amount: "2.00", adjustments: {adjustments}}}
 """
-ALL = """{convert: {divisor: "100", rounding: ceil}, free_units: "3", percentage: "12.5", maximum: "40",
+ALL = """{convert: {divisor: "100", rounding: ceiling}, free_units: "3", percentage: "12.5", maximum: "40",
   minimum: {amount: "20"}}"""
 
 

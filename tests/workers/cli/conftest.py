@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from messages_bench import SYSTEMS, Others
 from operator_bench import DEMO, Operator
 from parties_bench import PHONES, Loader
 
+from workers.cli import reach
 from workers.cli.reach import forget
 
 
@@ -59,3 +61,11 @@ def load(operator: Operator, tmp_path: Path) -> Loader:
     loader = Loader(operator, tmp_path)
     loader.done(PHONES)
     return loader
+
+
+@pytest.fixture
+def others(load: Loader) -> Iterator[Others]:
+    """Two other systems, each with the fields that are its own."""
+    load.done(SYSTEMS)
+    with reach.database():
+        yield Others(load)

@@ -1,83 +1,13 @@
 """What other systems say of master data: held against who owns what, applied once and in order, kept if refused."""
 
 import json
-from datetime import UTC, datetime
 
 import pytest
-from operator_bench import Operator
-from parties_bench import Loader
+from messages_bench import SYSTEMS
 from two_people import begin
 
-from queues.contracts import BATCH, STRUCTURED, Delivery
+from queues.contracts import BATCH, STRUCTURED
 from workers import messages
-from workers.cli import reach
-from workers.store import master_messages
-from workers.store.database import engine
-
-SYSTEMS = """
-systems:
-  crm:
-    owner: sales
-    users: [crm-sync]
-    fields:
-      account: [name, parent]
-      contract: [account, legal_entity, currency]
-      subscription: [contract, cycle, from, to]
-  shop:
-    owner: product
-    users: [shop-sync]
-    fields:
-      product: [name]
-      mapping: [source, subject, subscription]
-      subscription: [quantities]
-"""
-
-
-class Others:
-    """Other systems, and what becomes of what they say."""
-
-    def __init__(self, load: Loader) -> None:
-        self.load = load
-        self.operator: Operator = load.operator
-
-    def receive(self, body: bytes, *, user: str | None = "crm-sync", content_type: str = STRUCTURED) -> None:
-        """Keep a body as intake does."""
-        with engine().begin() as conn:
-            master_messages.store(conn, [Delivery(body, {"content_type": content_type, "user_id": user})])
-
-    def say(self, kind, data, *, version=1, system="crm", **changes):
-        """A message, stored and looked at; its state, code and sentence."""
-        event = {
-            "specversion": "1.0", "id": f"{system}-{version}", "source": system, "version": version,
-            "type": f"tallyline.master.{kind}.v1", "data": data, **changes,
-        }  # fmt: skip
-        event = {name: value for name, value in event.items() if value is not ...}
-        self.receive(json.dumps(event).encode(), user=changes.pop("user", f"{system}-sync"))
-        messages.tick()
-        return self.last()
-
-    def last(self):
-        return self.of("id = (select max(id) from master_messages)")
-
-    def of(self, which):
-        ((state, code, sentence),) = self.operator.rows(
-            f"select state, code, sentence from master_messages where {which}"
-        )
-        return state, code, sentence or ""
-
-    def exceptions(self, state="open"):
-        return self.operator.rows(
-            """select code, source, event_id, subject from exceptions
-               where step = 'master' and state = :state order by id""",
-            state=state,
-        )
-
-
-@pytest.fixture
-def others(load):
-    load.done(SYSTEMS)
-    with reach.database():
-        yield Others(load)
 
 
 # ----------------------------------------------------------------------------------------------- applied
@@ -443,68 +373,3 @@ def test_an_exception_of_a_message_is_listed_with_the_others(others):
     (group,) = others.operator.json("exceptions")
 
     assert (group["code"], group["exceptions"]) == ("field_not_owned", 1)
-
-
-# ----------------------------------------------------------------------------------------------- usage comes first
-LATE = [
-    ("contract", {"id": "C-9", "account": "B", "legal_entity": "us", "currency": "USD"}, "crm"),
-    ("subscription", {"id": "S-9", "contract": "C-9", "cycle": "us/month"}, "crm"),
-    ("mapping", {"source": "/phones", "subject": "k9", "subscription": "S-9"}, "shop"),
-]
-VERSION = """
-contracts:
-  C-9: {versions: [{version: 1, from: 2026-01-01, prices: plain}]}
-price_books:
-  plain:
-    calls: {terms: {model: per_unit, unit_amount: "0.25"}, tax_category: service, revenue_account: revenue}
-"""
-
-
-def call(name, subject):
-    return {
-        "specversion": "1.0", "id": name, "source": "/phones", "type": "call.ended", "subject": subject,
-        "time": datetime.now(UTC).isoformat(), "data": {"minutes": "3"},
-    }  # fmt: skip
-
-
-def waiting(operator):
-    return operator.rows("select code, state from exceptions where step = 'enrich' order by id")
-
-
-@pytest.mark.parametrize("order", [LATE, LATE[::-1]])
-def test_usage_that_comes_before_its_contract_heals_when_systems_say_it(others, lines, order):
-    sent = others.operator.json("send", lines(call("e1", "k9")), "--user", "phones")
-    assert sent["accepted"] == 1
-    assert [state for _, state in waiting(others.operator)] == ["open"]
-
-    for version, (kind, data, system) in enumerate(order, start=1):
-        others.say(kind, data, version=version, system=system)
-    for _ in order:
-        messages.tick()  # each may be what another one missed
-    others.load.done(VERSION)
-    others.operator.json("send", lines(call("e2", "k1")), "--user", "phones")  # works on whatever is due
-
-    assert {state for _, state in waiting(others.operator)} == {"resolved"}
-    found = others.operator.rows(
-        "select s.ref, a.quantity from attributions a join subscriptions s on s.id = a.subscription_id order by 1"
-    )
-    assert [(ref, int(quantity)) for ref, quantity in found] == [("S-1", 1), ("S-9", 1)]
-
-
-def test_usage_that_comes_before_its_contract_heals_when_rows_are_imported(others, lines):
-    others.operator.json("send", lines(call("e1", "k9")), "--user", "phones")
-    tables = {
-        "contracts": "id,account,legal_entity,currency\nC-9,B,us,USD\n",
-        "subscriptions": "id,contract,cycle\nS-9,C-9,us/month\n",
-        "mappings": "source,subject,subscription\n/phones,k9,S-9\n/phones,k8,S-8\n",
-    }
-
-    codes = [
-        others.operator("master", "import", others.load.file(content, f"{kind}.csv"), "--kind", kind).code
-        for kind, content in tables.items()
-    ]
-    others.load.done(VERSION)
-
-    assert codes == [0, 0, 1]
-    assert {state for _, state in waiting(others.operator)} == {"resolved"}
-    assert others.operator.one("select count(*) from attributions") == 1
