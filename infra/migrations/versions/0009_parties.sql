@@ -210,6 +210,23 @@ grant update (state, hash, system, message_id, kind, object, version, code, sent
   decided_at) on master_messages to tallyline_app;
 
 -- ------------------------------------------------------------------------------------------------- audit and rights
+-- Puts a table under the audit log: the key of a row, and what it is called there, as expressions over the row `r`.
+create procedure audit_govern(governed text, keys text, subject text) language plpgsql as $$
+begin
+  execute format('create trigger audit_queue before insert or delete or update on %I for each statement
+    execute function audit_queue()', governed);
+  execute format('create trigger audit_insert after insert on %I referencing new table as new_rows
+    for each statement execute function audit_rows(%L, %L, %L)', governed, keys, subject, 'to_jsonb(r)');
+  execute format('create trigger audit_update after update on %I referencing old table as old_rows
+    new table as new_rows for each statement execute function audit_rows(%L, %L, %L)', governed, keys, subject,
+    'to_jsonb(r)');
+  execute format('create trigger audit_delete after delete on %I referencing old table as old_rows
+    for each statement execute function audit_rows(%L, %L, %L)', governed, keys, subject, 'to_jsonb(r)');
+  execute format('create trigger audit_truncate before truncate on %I for each statement
+    execute function audit_truncation()', governed);
+end $$;
+revoke all on procedure audit_govern(text, text, text) from public;
+
 do $$
 declare
   governed record;
@@ -229,19 +246,7 @@ begin
     ('field_owners', 'kind,field', $q$r.kind || '.' || r.field$q$)
   ) as t (name, keys, subject)
   loop
-    execute format('create trigger audit_queue before insert or delete or update on %I for each statement
-      execute function audit_queue()', governed.name);
-    execute format('create trigger audit_insert after insert on %I referencing new table as new_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys, governed.subject,
-      'to_jsonb(r)');
-    execute format('create trigger audit_update after update on %I referencing old table as old_rows
-      new table as new_rows for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys,
-      governed.subject, 'to_jsonb(r)');
-    execute format('create trigger audit_delete after delete on %I referencing old table as old_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys, governed.subject,
-      'to_jsonb(r)');
-    execute format('create trigger audit_truncate before truncate on %I for each statement
-      execute function audit_truncation()', governed.name);
+    call audit_govern(governed.name, governed.keys, governed.subject);
     execute format('revoke all on %I from public', governed.name);
     execute format('grant select, insert on %I to tallyline_app', governed.name);
   end loop;

@@ -92,17 +92,7 @@ begin
        || (select f.name from features f where f.id = r.feature_id) || '/' || r.name$q$)
   ) as t (name, subject)
   loop
-    execute format('create trigger audit_queue before insert or delete or update on %I for each statement
-      execute function audit_queue()', governed.name);
-    execute format('create trigger audit_insert after insert on %I referencing new table as new_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, 'id', governed.subject, 'to_jsonb(r)');
-    execute format('create trigger audit_update after update on %I referencing old table as old_rows
-      new table as new_rows for each statement execute function audit_rows(%L, %L, %L)', governed.name, 'id',
-      governed.subject, 'to_jsonb(r)');
-    execute format('create trigger audit_delete after delete on %I referencing old table as old_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, 'id', governed.subject, 'to_jsonb(r)');
-    execute format('create trigger audit_truncate before truncate on %I for each statement
-      execute function audit_truncation()', governed.name);
+    call audit_govern(governed.name, 'id', governed.subject);
   end loop;
 end $$;
 

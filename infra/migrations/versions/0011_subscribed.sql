@@ -68,14 +68,6 @@ create trigger credit_entries_covered after insert on credit_entries
 create trigger credit_entries_append_only before update or delete on credit_entries
   for each row execute function audit_is_append_only();
 
-create trigger audit_queue before insert or delete or update on credit_grants for each statement
-  execute function audit_queue();
-create trigger audit_insert after insert on credit_grants referencing new table as new_rows
-  for each statement execute function audit_rows('id', $q$'credit/' || r.id$q$, 'to_jsonb(r)');
-create trigger audit_update after update on credit_grants referencing old table as old_rows new table as new_rows
-  for each statement execute function audit_rows('id', $q$'credit/' || r.id$q$, 'to_jsonb(r)');
-create trigger audit_delete after delete on credit_grants referencing old table as old_rows
-  for each statement execute function audit_rows('id', $q$'credit/' || r.id$q$, 'to_jsonb(r)');
-create trigger audit_truncate before truncate on credit_grants for each statement execute function audit_truncation();
+call audit_govern('credit_grants', 'id', $q$'credit/' || r.id$q$);
 revoke all on credit_grants, credit_entries from public;
 grant select, insert on credit_grants, credit_entries to tallyline_app;

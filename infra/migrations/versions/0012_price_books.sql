@@ -103,19 +103,7 @@ begin
        || '/' || (select m.name from metrics m where m.id = r.metric_id)$q$)
   ) as t (name, keys, subject)
   loop
-    execute format('create trigger audit_queue before insert or delete or update on %I for each statement
-      execute function audit_queue()', governed.name);
-    execute format('create trigger audit_insert after insert on %I referencing new table as new_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys, governed.subject,
-      'to_jsonb(r)');
-    execute format('create trigger audit_update after update on %I referencing old table as old_rows
-      new table as new_rows for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys,
-      governed.subject, 'to_jsonb(r)');
-    execute format('create trigger audit_delete after delete on %I referencing old table as old_rows
-      for each statement execute function audit_rows(%L, %L, %L)', governed.name, governed.keys, governed.subject,
-      'to_jsonb(r)');
-    execute format('create trigger audit_truncate before truncate on %I for each statement
-      execute function audit_truncation()', governed.name);
+    call audit_govern(governed.name, governed.keys, governed.subject);
     execute format('create trigger price_book_stays before update or delete or truncate on %I for each statement
       execute function audit_is_append_only()', governed.name);
     execute format('revoke all on %I from public', governed.name);
