@@ -4,19 +4,10 @@ import hashlib
 
 import pytest
 from sqlalchemy.exc import DBAPIError
-from test_cli_messages import SYSTEMS, Others
 
 from workers import ticks
-from workers.cli import reach
 from workers.store import retention
 from workers.store.database import engine
-
-
-@pytest.fixture
-def others(load):
-    load.done(SYSTEMS)
-    with reach.database():
-        yield Others(load)
 
 
 def age(others, days=31):

@@ -1,10 +1,8 @@
 """Messages at which a look ends as nobody foresaw: the next ones are heard, and after five looks they are poison."""
 
 import pytest
-from test_cli_messages import SYSTEMS, Others
 
 from workers import messages
-from workers.cli import reach
 
 RAISING = """
 create function raise_it() returns trigger language plpgsql as $$
@@ -13,13 +11,6 @@ begin
 end $$;
 create trigger raise_it before update on accounts for each row when (new.name = 'Wrong') execute function raise_it();
 """
-
-
-@pytest.fixture
-def others(load):
-    load.done(SYSTEMS)
-    with reach.database():
-        yield Others(load)
 
 
 @pytest.fixture
