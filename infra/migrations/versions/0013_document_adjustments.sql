@@ -1,0 +1,1 @@
+-- What a whole document gives or asks beside its lines.

@@ -1,0 +1,1 @@
+-- Metrics: what more of them keep.

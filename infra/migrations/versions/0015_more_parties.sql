@@ -1,0 +1,1 @@
+-- Parties: what more of them is known.

@@ -1,0 +1,1 @@
+-- Limits: what more of them is watched.

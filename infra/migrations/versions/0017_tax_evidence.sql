@@ -1,0 +1,1 @@
+-- Taxes: what proves each of them.

@@ -1,0 +1,1 @@
+-- Revenue: when each line of a document is earned.
