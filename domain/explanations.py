@@ -69,6 +69,7 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "together": ("{steps:n} times {rule_name}, together",),
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
+    "tax_included": ("Of this is tax, which is shown apart",),
 }
 #: What is said behind the sentence of any step that has these facts; `:c` writes an amount in the currency of the line.
 _BEHIND: Final = (
@@ -83,6 +84,7 @@ class Told:
     """A line of a document, as much of it as its customer is told; `ends_on` is exclusive, `amount` unrounded.
 
     `period_quantity` is that of the whole period, which the steps price; `quantity` is what is new with this line.
+    `asked` is the net together with its tax where the price includes that.
     """
 
     metric: str
@@ -96,6 +98,7 @@ class Told:
     net: Money
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
+    asked: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,10 +166,13 @@ def _steps(line: Told) -> Iterator[TraceStep]:
     if whole.amount != sum_told:
         minor_units = str(line.net.currency.minor_units)
         yield TraceStep.of("rounding", EXACT.subtract(whole.amount, sum_told), minor_units=minor_units)
-    billed = whole - line.net
+    asked = line.net if line.asked is None else line.asked
+    billed = whole - asked
     if not billed.is_zero:
         on = f" on {', '.join(line.earlier)}" if line.earlier else ""
         yield TraceStep.of("already_billed", (-billed).amount, on=on)
+    if asked != line.net:
+        yield TraceStep.of("tax_included", (line.net - asked).amount)
 
 
 def _together(steps: Sequence[TraceStep]) -> Iterator[TraceStep]:

@@ -9,6 +9,7 @@ from domain.documents import kind_of
 from domain.money import Currency, Money, total
 from domain.rating import correction
 from domain.taxation import TaxableLine, Taxed, TaxEvidence
+from domain.vat import NOBODY, TaxParties
 from workers.tax_engines.protocol import TaxEngine
 
 
@@ -17,7 +18,7 @@ class Charge:
     """The rated usage of one price in a period, what earlier documents billed of it, and under which evidence.
 
     `amount` is that of the whole period, `quantity` is what no earlier document holds, as their lines and this one's
-    sum to the period's.
+    sum to the period's. Both amounts include the tax where prices do.
     """
 
     rated_usage_id: int
@@ -46,16 +47,19 @@ class Draft:
     service_starts_on: date
     service_ends_on: date
     charges: tuple[Charge, ...]
+    parties: TaxParties = NOBODY
+    prices_include_tax: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a draft: a charge, its rounded net and the evidence of its tax."""
+    """A line of a draft: a charge, its rounded net, the evidence of its tax, and what was asked if that includes it."""
 
     charge: Charge
     description: str
     net: Money
     evidence: TaxEvidence
+    asked: Money | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +104,21 @@ def _net(charge: Charge, currency: Currency) -> Money:
 def _taxable(draft: Draft, charge: Charge, net: Money) -> TaxableLine:
     """The line before tax: its tax point is the last day of service, for a correction that of the line it corrects."""
     last_day = draft.service_ends_on - timedelta(days=1)
-    return TaxableLine(net, draft.jurisdiction, charge.tax_category, last_day, charge.evidence)
+    return TaxableLine(
+        net, draft.jurisdiction, charge.tax_category, last_day, charge.evidence, draft.parties, draft.prices_include_tax
+    )
 
 
 def _lines(draft: Draft, billable: Sequence[tuple[Charge, Money]], taxed: Taxed) -> list[Line]:
     last_day = draft.service_ends_on - timedelta(days=1)
     service = f"{draft.service_starts_on} to {last_day}"
     return [
-        Line(charge, " ".join(filter(None, (charge.metric, charge.dimensions, service))), net, evidence)
-        for (charge, net), evidence in zip(billable, taxed.evidence, strict=True)
+        Line(
+            charge,
+            " ".join(filter(None, (charge.metric, charge.dimensions, service))),
+            net,
+            evidence,
+            asked if draft.prices_include_tax else None,
+        )
+        for (charge, asked), evidence, net in zip(billable, taxed.evidence, taxed.nets, strict=True)
     ]

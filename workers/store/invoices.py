@@ -18,8 +18,8 @@ select invoice_id, description, quantity, unit, net, tax_evidence, revenue_accou
 from invoice_lines where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, position
 """)
 _TAXES = text("""
-select invoice_id, category, rate, net, tax from invoice_taxes
-where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, category, rate
+select invoice_id, category, rate, net, tax, vat_category, exemption_code, exemption_reason, parts from invoice_taxes
+where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, category, rate, vat_category
 """)
 
 
@@ -60,7 +60,13 @@ def _document(
             )
             for line in lines
         ),
-        taxes=tuple(
-            TaxSubtotal(tax.category, tax.rate, Money(tax.net, currency), Money(tax.tax, currency)) for tax in taxes
-        ),
+        taxes=tuple(_subtotal(tax, currency) for tax in taxes),
     )
+
+
+def _subtotal(tax: Row[tuple[object, ...]], currency: Currency) -> TaxSubtotal:
+    return TaxSubtotal(
+        tax.category, tax.rate, Money(tax.net, currency), Money(tax.tax, currency), tax.vat_category,
+        tax.exemption_code, tax.exemption_reason,
+        tuple((name, Money.of(amount, currency)) for name, amount in tax.parts or ()),
+    )  # fmt: skip

@@ -9,8 +9,8 @@ from workers.store.master_models import Contract, Subscription
 from workers.store.master_rows import Loading
 
 _CONTRACTS: Final = text("""
-select ref, account_id as account, legal_entity_id as legal_entity, currency from contracts
-where ref = any(cast(:refs as text[]))
+select ref, account_id as account, legal_entity_id as legal_entity, currency, prices_include_tax, payment_days
+from contracts where ref = any(cast(:refs as text[]))
 """)
 _SUBSCRIPTIONS: Final = text("""
 select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts, s.ends_at as ends,
