@@ -70,6 +70,11 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
     "tax_included": ("Of this is tax, which is shown apart",),
+    "coupon_percent": ("{percent:n} % of {of:m} is {given:m}; of it on {on:m} for {metric}",),
+    "coupon_amount": ("{given:m} is given on {of:m}; of it on {on:m} for {metric}",),
+    "spend_maximum": ("Of {of:m} for all charges, {maximum:m} is asked for at most; of what is above on {metric}",),
+    "spend_minimum": ("{minimum:m} is asked for at least for all charges, and {of:m} was reached",),
+    "already_given": ("Already given{on}",),
 }
 #: What is said behind the sentence of any step that has these facts; `:c` writes an amount in the currency of the line.
 _BEHIND: Final = (
@@ -99,6 +104,17 @@ class Told:
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
     asked: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBeside:
+    """What a document gives or asks beside its lines, under the title that it has there; `ends_on` is exclusive."""
+
+    title: str
+    starts_on: date
+    ends_on: date
+    net: Money
+    steps: tuple[TraceStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +156,15 @@ def explained(line: Told) -> tuple[Sentence, ...]:
     """What the line is about, a sentence for each step, and the sum; the amounts of the sentences sum to the net."""
     steps = [_sentence(step, line.net) for step in _together(list(_steps(line)))]
     return (*_heading(line), *steps, _sum(steps, line.net))
+
+
+def explained_beside(beside: ToldBeside) -> tuple[Sentence, ...]:
+    """As `explained`, for what stands beside the lines; the amounts of the sentences sum to its net."""
+    last_day = beside.ends_on - timedelta(days=1)
+    does = "gives" if beside.net.is_negative else "asks"
+    heading = f"{beside.title} {does} this beside the lines, for all of {beside.starts_on} to {last_day}."
+    steps = [_sentence(step, beside.net) for step in _together(beside.steps)]
+    return (Sentence("beside", heading), *steps, _sum(steps, beside.net))
 
 
 def number_text(number: Decimal) -> str:

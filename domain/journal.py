@@ -67,8 +67,8 @@ def document_entry(document: Document, accounts: LedgerAccounts, *, description:
     an entry without postings.
     """
     amounts: dict[str, Money] = {accounts.receivable: document.gross}
-    for line in document.lines:
-        _add(amounts, line.revenue_account, -line.net)
+    for part in document.parts:
+        _add(amounts, part.revenue_account, -part.net)
     for tax in document.taxes:
         of_category = accounts.tax_by_category.get(tax.category, accounts.tax)
         for name, amount in tax.parts or ((tax.category, tax.tax),):

@@ -22,6 +22,7 @@ ALSO_FREE = {
     ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"),
     ("account_tax_registrations", "superseded_at"), ("account_tax_exemptions", "superseded_at"),
     ("account_addresses", "superseded_at"), ("legal_entity_addresses", "superseded_at"),
+    ("contract_coupons", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
@@ -35,6 +36,7 @@ TABLES = sorted(
     | {"contract_renewals", "subscription_phases", "subscription_cancellations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
     | {"credit_grants", "credit_entries"}
+    | {"contract_coupons", "invoice_adjustments"}
 )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from domain.money import Currency
 from domain.taxation import TaxEvidence, TaxSubtotal
-from workers.store import tax_parties
+from workers.store import adjustments, tax_parties
 from workers.taxing import Charge, Draft, Line, Lined
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
@@ -76,6 +76,7 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
     for row in conn.execute(_CHARGES, {"ids": [draft.id for draft in found]}):
         charges.setdefault(row[0], []).append(_charge(row))
     parties = tax_parties.load(conn, {(draft.legal_entity_id, draft.account_id) for draft in found})
+    terms = adjustments.terms_of(conn, [draft.id for draft in found])
     return [
         Draft(
             draft.id,
@@ -84,6 +85,7 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
             draft.service_starts_on,
             draft.service_ends_on,
             tuple(charges.get(draft.id, ())),
+            terms.get(draft.id),
             parties[draft.legal_entity_id, draft.account_id],
             draft.prices_include_tax,
         )
@@ -92,8 +94,9 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
 
 
 def save(conn: Connection, lined: Sequence[Lined]) -> None:
-    """Insert the lines and taxes and mark the drafts taxed, or empty where nothing is billed."""
+    """Insert lines, adjustments and taxes, and mark the drafts taxed, or empty where nothing is billed."""
     _insert(conn, _LINES, [_line(each.draft, n, line) for each in lined for n, line in enumerate(each.lines, 1)])
+    adjustments.save(conn, lined)
     _insert(conn, _TAXES, [_tax(each.draft, subtotal) for each in lined for subtotal in each.taxed.subtotals])
     _insert(conn, _TAXED, [_totals(each) for each in lined])
 
@@ -107,7 +110,7 @@ def _insert(conn: Connection, statement: TextClause, rows: Sequence[Mapping[str,
 def _totals(lined: Lined) -> dict[str, object]:
     return {
         "id": lined.draft.invoice_id,
-        "state": "taxed" if lined.lines else "empty",
+        "state": "empty" if lined.is_empty else "taxed",
         "kind": lined.kind,
         "net": lined.net.amount,
         "tax": lined.tax.amount,

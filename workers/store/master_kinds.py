@@ -129,3 +129,25 @@ PRICES: Final = Kind(
     {"terms": "jsonb", "tax_category": "text", "revenue_account": "text", "book_charge_id": "integer"},
     why_fixed=_VERSIONED,
 )
+COUPONS: Final = Kind(
+    "coupons",
+    {"name": "text"},
+    {
+        "percent": "numeric",
+        "amount": "numeric",
+        "currency": "text",
+        "is_in_all": "boolean",
+        "products": "text[]",
+        "metrics": "text[]",
+        "uses": "integer",
+        "expires_on": "date",
+    },
+    {"title": "text"},
+    "documents rest on that; add another coupon and give it to the contracts instead",
+)
+CONTRACT_LIMITS: Final = Kind(
+    "contract_limits",
+    {"contract_version_id": "integer"},
+    {"minimum": "numeric", "maximum": "numeric", "tax_category": "text", "revenue_account": "text"},
+    why_fixed=_VERSIONED,
+)

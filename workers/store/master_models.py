@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
+from workers.store.master_coupon_models import ContractCoupon, Coupon, SpendLimits
 from workers.store.master_fields import (
     STRICT,
     Code,
@@ -67,7 +68,7 @@ class Version(_Part):
 
     `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
     feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
-    sells at them unless one is given.
+    sells at them unless one is given. `limits` hold over all charges of a billing period that ends under the version.
     """
 
     version: Number
@@ -76,6 +77,7 @@ class Version(_Part):
     prices: Prices | None = None
     plan: PlanName | None = None
     entitlements: dict[Ref, dict[str, Any]] = {}
+    limits: SpendLimits | None = None
     owner: Name | None = None
 
     @model_validator(mode="after")
@@ -98,6 +100,7 @@ class Contract(_Part):
     payment_days: PaymentDays | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
+    coupons: list[ContractCoupon] = []
 
 
 class Quantity(_Part):
@@ -252,6 +255,7 @@ class MasterData(_Part):
     accounts: dict[Ref, Account] = {}
     products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}
+    coupons: dict[Ref, Coupon] = {}
     contracts: dict[Ref, Contract] = {}
     subscriptions: dict[Ref, Subscription] = {}
     sources: dict[Name, Source] = {}
