@@ -9,6 +9,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Final
 
+from domain import documents
+from domain.canonical import decimal_text
 from domain.documents import Document, DocumentKind, Line
 from domain.errors import Rejection
 from domain.money import ZERO, Currency, Money, total
@@ -76,7 +78,6 @@ class Facts:
     used_by: str | None = None
     preceding: tuple[tuple[str, date], ...] = ()
     prepaid: Decimal = ZERO
-    adjustments: tuple["Adjustment", ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +193,8 @@ def drawn_up(document: Document, facts: Facts) -> EInvoice:
     return EInvoice(
         facts.number, document.kind, document.invoice_on, facts.due_on, document.currency, seller, buyer,
         facts.used_by, facts.preceding,
-        tuple(_line(n, line, sign) for n, line in enumerate(document.lines, start=1)),
-        facts.adjustments,
+        tuple(_line(n, line, sign) for n, line in enumerate(document.lines or _as_lines(document), start=1)),
+        tuple(_adjustment(each, sign) for each in document.adjustments) if document.lines else (),
         tuple(_breakdowns(document, sign)),
         Money(facts.prepaid, document.currency),
     )  # fmt: skip
@@ -217,6 +218,19 @@ def _party(said: tuple[str, str, Address | None], vat_number: str | None, tax_nu
     return Party(identifier, name, address, vat_number, tax_number)
 
 
+def _as_lines(document: Document) -> tuple[Line, ...]:
+    """What is asked beside the lines of a document that has none: an electronic invoice has one at least (BR-16)."""
+    return tuple(
+        Line(each.description, ZERO, "", each.net, each.revenue_account, each.service, each.evidence)
+        for each in document.adjustments
+    )
+
+
+def _adjustment(said: documents.Adjustment, sign: int) -> Adjustment:
+    adds = said.net.is_negative is (sign < 0)
+    return Adjustment(adds, abs(said.net), said.description, said.evidence.vat, said.evidence.percent)
+
+
 def _line(number: int, line: Line, sign: int) -> InvoiceLine:
     net = line.net if sign > 0 else -line.net
     used = line.quantity * sign
@@ -224,7 +238,7 @@ def _line(number: int, line: Line, sign: int) -> InvoiceLine:
         quantity, unit_code, base, note = used, UNIT_CODES.get(line.unit, ONE), abs(used), None
     else:
         quantity, unit_code, base = Decimal(-1 if net.is_negative else 1), ONE, Decimal(1)
-        note = f"{line.quantity.normalize():f} {line.unit}"
+        note = f"{decimal_text(line.quantity)} {line.unit}" if line.unit else None
     return InvoiceLine(
         str(number), line.description, note, quantity, unit_code, net, abs(net).amount, base, line.service,
         line.evidence.vat, line.evidence.percent,

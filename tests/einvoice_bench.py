@@ -1,11 +1,12 @@
 """What tests of electronic invoices share: documents that are taxed as ours are, and what is known of their parties."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from typing import Any
 
-from domain.documents import Document, Line, kind_of
+from domain.documents import Adjustment, Document, Line, kind_of
 from domain.einvoices import Address, EInvoice, Facts, drawn_up
 from domain.money import Currency, Money, total
 from domain.periods import Days
@@ -39,25 +40,34 @@ FACTS = Facts(
 
 
 def document(
-    *lines: tuple[str, str, str], parties: TaxParties = NOBODY, currency: str = "EUR", includes_tax: bool = False
+    *lines: tuple[str, str, str],
+    beside: Sequence[tuple[str, str]] = (),
+    parties: TaxParties = NOBODY,
+    currency: str = "EUR",
+    includes_tax: bool = False,
 ) -> Document:
-    """A document over (category, quantity, what is asked for) lines of March."""
+    """A document over lines of March: (category, quantity, what is asked for); beside them (category, net)."""
     money = Currency(currency)
-    nets = [Money.of(asked, money) for _, _, asked in lines]
+    asked = [*((category, net) for category, _, net in lines), *beside]
+    nets = [Money.of(net, money) for _, net in asked]
     found = taxed(
         [
             TaxableLine(net, "DE", category, DAY, parties=parties, includes_tax=includes_tax)
-            for (category, _, _), net in zip(lines, nets, strict=True)
+            for (category, _), net in zip(asked, nets, strict=True)
         ],
         TABLE,
         currency=money,
     )
     made = tuple(
         Line(f"calls, line {n}", Decimal(quantity), "call", net, "4000", MARCH, why)
-        for n, ((_, quantity, _), net, why) in enumerate(zip(lines, found.nets, found.evidence, strict=True), start=1)
+        for n, ((_, quantity, _), net, why) in enumerate(zip(lines, found.nets, found.evidence, strict=False), start=1)
     )
-    gross = total([line.net for line in made] + [tax.tax for tax in found.subtotals], money)
-    return Document(kind_of(gross), "pony", "af", money, date(2026, 4, 1), DAY, made, found.subtotals)
+    adjusted = tuple(
+        Adjustment("a coupon", net, "4000", MARCH, why)
+        for net, why in zip(found.nets[len(lines) :], found.evidence[len(lines) :], strict=True)
+    )
+    gross = total([*found.nets, *(tax.tax for tax in found.subtotals)], money)
+    return Document(kind_of(gross), "pony", "af", money, date(2026, 4, 1), DAY, made, found.subtotals, adjusted)
 
 
 def einvoice(*lines: tuple[str, str, str], facts: dict[str, Any] | None = None, **how: Any) -> EInvoice:

@@ -7,7 +7,7 @@ from einvoice_bench import ABROAD, FACTS, HOME, document, einvoice
 
 from domain import einvoice_rules
 from domain.einvoice_rules import EInvoiceAgainstRules
-from domain.einvoices import Adjustment, EInvoiceIncomplete, drawn_up
+from domain.einvoices import EInvoiceIncomplete, drawn_up
 from domain.money import Money
 from domain.vat import TaxParties
 
@@ -76,13 +76,30 @@ def test_what_was_paid_ahead_is_taken_off_what_is_left_to_pay():
     assert figures(einvoice(("S", "1", "100"), facts={"prepaid": Decimal("19.00")}))[3:] == ("119.00", "100.00")
 
 
-def test_allowances_and_charges_of_the_document_change_its_net():
-    less = Adjustment(adds=False, amount=Money.of("10", "EUR"), reason="coupon", vat="S", percent=Decimal(19))
-    more = Adjustment(adds=True, amount=Money.of("3", "EUR"), reason="minimum", vat="S", percent=Decimal(19))
+def test_what_a_document_gives_or_asks_beside_its_lines_is_an_allowance_or_a_charge():
+    invoice = einvoice(("S", "1", "100"), beside=[("S", "-10"), ("R", "3")])
 
-    invoice = einvoice(("S", "1", "100"), facts={"adjustments": (less, more)})
+    assert [(each.adds, each.amount.to_text(), each.percent) for each in invoice.adjustments] == [
+        (False, "10.00", 19), (True, "3.00", 7),
+    ]  # fmt: skip
+    assert (invoice.line_total.to_text(), invoice.net.to_text()) == ("100.00", "93.00")
+    einvoice_rules.check(invoice)
 
-    assert (invoice.net.to_text(), invoice.adjusted(adds=False).to_text()) == ("93.00", "10.00")
+
+def test_on_a_credit_note_what_is_given_less_is_a_charge_and_the_rest_an_allowance():
+    invoice = einvoice(("S", "-1", "-100"), beside=[("S", "10"), ("S", "-3")])
+
+    assert [(each.adds, each.amount.to_text()) for each in invoice.adjustments] == [(False, "10.00"), (True, "3.00")]
+    assert invoice.net.to_text() == "93.00"
+
+
+def test_a_document_without_lines_shows_what_it_asks_beside_them_as_lines():
+    invoice = einvoice(beside=[("S", "50"), ("S", "-10")])
+
+    assert [(line.name, line.quantity, line.net.to_text(), line.note) for line in invoice.lines] == [
+        ("a coupon", 1, "50.00", None), ("a coupon", -1, "-10.00", None),
+    ]  # fmt: skip
+    assert (invoice.adjustments, invoice.net.to_text()) == ((), "40.00")
 
 
 # ----------------------------------------------------------------------------------------------- what is missing

@@ -6,8 +6,6 @@ from xml.etree import ElementTree as ET
 import pytest
 from einvoice_bench import FACTS, document, einvoice
 
-from domain.einvoices import Adjustment
-from domain.money import Money
 from domain.ubl import written
 
 pytestmark = pytest.mark.fast
@@ -101,11 +99,7 @@ def test_what_is_outside_the_scope_of_tax_has_no_rate():
 
 
 def test_allowances_charges_and_what_was_paid_stand_in_the_totals():
-    given = (
-        Adjustment(adds=False, amount=Money.of("10", "EUR"), reason="coupon", vat="S", percent=Decimal(19)),
-        Adjustment(adds=True, amount=Money.of("3", "EUR"), reason="minimum", vat="S", percent=Decimal(19)),
-    )
-    content = written(einvoice(("S", "1", "100"), facts={"adjustments": given, "prepaid": Decimal(1)}))
+    content = written(einvoice(("S", "1", "100"), beside=[("S", "-10"), ("S", "3")], facts={"prepaid": Decimal(1)}))
 
     totals = [f"LegalMonetaryTotal/={name}Amount" for name in ("AllowanceTotal", "ChargeTotal", "Prepaid")]
     assert [said(content, path) for path in totals] == [["10.00"], ["3.00"], ["1.00"]]

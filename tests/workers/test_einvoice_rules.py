@@ -10,23 +10,8 @@ from published_rules import published
 
 from domain import einvoice_rules, ubl
 from domain.einvoice_rules import EInvoiceAgainstRules
-from domain.einvoices import Adjustment
 from domain.money import Money
 from domain.vat import TaxParties
-
-ADJUSTED = (
-    Adjustment(adds=False, amount=Money.of("10", "EUR"), reason="coupon", vat="S", percent=Decimal(19)),
-    Adjustment(adds=True, amount=Money.of("3", "EUR"), reason="minimum", vat="S", percent=Decimal(19)),
-)
-
-
-def adjusted(*lines):
-    """The invoice with an allowance of 10 and a charge of 3, and its tax on what is left."""
-    invoice = einvoice(*lines)
-    (tax,) = invoice.breakdowns
-    net = tax.net - Money.of("7", "EUR")
-    of_rest = einvoice(("S", "1", net.to_text())).breakdowns
-    return replace(invoice, adjustments=ADJUSTED, breakdowns=of_rest)
 
 
 def every_kind():
@@ -41,7 +26,9 @@ def every_kind():
     yield "paid ahead", einvoice(("S", "1", "100"), facts={"prepaid": Decimal(119)})
     yield "in yen", einvoice(("S", "1", "105"), currency="JPY")
     yield "whole amounts of three decimals", einvoice(("Z", "1", "1.000"), currency="KWD")
-    yield "allowance and charge", adjusted(("S", "1", "100"))
+    yield "allowance and charge", einvoice(("S", "1", "100"), beside=[("S", "-10"), ("R", "3")])
+    yield "allowance on a credit note", einvoice(("S", "-1", "-100"), beside=[("S", "10"), ("S", "-3")])
+    yield "only a minimum", einvoice(beside=[("S", "50")])
     yield "a correction", einvoice(("S", "-1", "-1"), facts={"preceding": (("PONY-000001", date(2026, 3, 1)),)})
     yield "somebody else's usage", einvoice(("S", "1", "1"), facts={"used_by": "Air Corse"})
     yield "without a VAT number", einvoice(("S", "1", "1"), facts={"seller_numbers": (None, "042103594")})

@@ -122,7 +122,7 @@ def _seller_numbers(
     document: Document, registrations: Sequence[Registration], jurisdiction: str
 ) -> tuple[str | None, str | None]:
     """The VAT identifier, or the other number for taxes: what the evidence names, else that of the jurisdiction."""
-    named = next((line.evidence.seller_number for line in document.lines if line.evidence.seller_number), None)
+    named = next((part.evidence.seller_number for part in document.parts if part.evidence.seller_number), None)
     in_force = [each for each in registrations if each.covers(document.invoice_on)]
     in_force.sort(key=lambda each: (each.country != jurisdiction[:2].upper(), each.country))
     vat = named or next((each.identifier for each in in_force if each.is_vat), None)
@@ -131,6 +131,6 @@ def _seller_numbers(
 
 def _buyer_number(document: Document, registrations: Sequence[Registration]) -> str | None:
     """The VAT identifier: what the evidence names, else the first that is in force."""
-    named = next((line.evidence.buyer_number for line in document.lines if line.evidence.buyer_number), None)
+    named = next((part.evidence.buyer_number for part in document.parts if part.evidence.buyer_number), None)
     in_force = [each for each in registrations if each.covers(document.invoice_on) and each.is_vat]
     return named or next((each.identifier for each in in_force), None)
