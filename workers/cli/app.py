@@ -5,6 +5,7 @@ import typer
 from workers.cli import (
     approve,
     audit,
+    calendar,
     close,
     demo,
     doctor,
@@ -57,6 +58,7 @@ app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
 app.add_typer(replay.app, name="replay")
 app.command()(close.close)
+app.command()(calendar.calendar)
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")

@@ -106,7 +106,7 @@ def _say_done(period: Period, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), "stage": "closed"})
         return
-    console.out().print(f"{period.legal_entity_id} {period.starts_on:%Y-%m} is closed, and no usage has come since.")
+    console.out().print(f"{period.legal_entity_id} {period.name} is closed, and no usage has come since.")
 
 
 def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json: bool) -> None:
@@ -124,7 +124,7 @@ def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json
         out.print(blockers_table(now))
     if now.stage == "drafted" and not now.approved_by:
         out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
-                  f"{period.starts_on:%Y-%m} --approve[/]", soft_wrap=True)  # fmt: skip
+                  f"{period.name} --approve[/]", soft_wrap=True)  # fmt: skip
     elif now.held:
         out.print(
             f"{count(now.held)} of its documents wait until an accounting period is opened in the ERP: "

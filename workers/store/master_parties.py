@@ -104,6 +104,8 @@ def _put_cycles(loading: Loading) -> None:
     put(loading, kinds.CYCLES, {
         ("cycles", name): {
             "legal_entity_id": names[name][0], "name": names[name][1], "zone": each.zone or zones[names[name][0]],
+            "months": each.months, "anchor_day": each.anchor_day, "anchor_month": each.anchor_month,
+            "bill_after_days": each.bill_after_days, "deadline_days": each.deadline_days,
         } for name, each in loading.master.cycles.items()
     })  # fmt: skip
 
