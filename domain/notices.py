@@ -18,6 +18,7 @@ DOCUMENT_POSTED: Final = "tallyline.document.posted"
 DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
+ACCOUNTS_PARKED: Final = "tallyline.run.accounts_parked"
 CLOSE_BEHIND: Final = "tallyline.close.behind"
 DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
@@ -30,6 +31,7 @@ TYPES: Final = (
     DOCUMENT_HELD,
     RUN_STAGE_ENTERED,
     RUN_BLOCKED,
+    ACCOUNTS_PARKED,
     CLOSE_BEHIND,
     DEPENDENCY_AWAY,
     DEPENDENCY_BACK,
@@ -106,6 +108,11 @@ def run_blocked(run: str, *, legal_entity: str, period: str, blockers: tuple[Blo
         {"code": b.code, "count": b.count, "money_at_risk": b.money_at_risk, "fix": b.fix} for b in blockers
     ]
     return Notice(RUN_BLOCKED, run, {"legal_entity": legal_entity, "period": period, "blockers": listed})
+
+
+def accounts_parked(run: str, *, legal_entity: str, period: str, holds: int) -> Notice:
+    """That breakers hold drafts of a billing run until somebody has looked at them; the others go out."""
+    return Notice(ACCOUNTS_PARKED, run, {"legal_entity": legal_entity, "period": period, "holds": holds})
 
 
 def close_behind(period: str, behind: Behind) -> Notice:

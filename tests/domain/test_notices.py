@@ -13,6 +13,7 @@ from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    accounts_parked,
     audit_head,
     close_behind,
     dependency_away,
@@ -75,6 +76,7 @@ NOTICES = [
             allowance=Allowance(Decimal("100.0"), Decimal("80.50"), Decimal("19.50")),
         )
     ),
+    accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
     close_behind(
         "tokyo/month/2026-06-01",
         Behind("at_risk", "drafted", datetime(2026, 7, 5, tzinfo=UTC), None, ("approval_missing",), "finance"),

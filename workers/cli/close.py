@@ -15,7 +15,7 @@ from workers.cli.billing import Dates
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.deeds.doing import Done
 from workers.embedded import run as embedded
-from workers.store.billing_looks import Period, Standing
+from workers.store.billing_looks import PARKED, Period, Standing
 from workers.store.unbilled import Unbilled
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The period's last day unless given.")]
@@ -120,6 +120,8 @@ def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json
     )
     print_documents(now)
     unbilled.say(period, without)
+    if any(each.state == PARKED for each in now.documents):
+        out.print("what is parked does not go out with the others: [bold]tallyline parked list[/]")
     if now.blockers:
         out.print(blockers_table(now))
     if now.stage == "drafted" and not now.approved_by:

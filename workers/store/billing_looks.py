@@ -121,9 +121,13 @@ def has_new_usage(conn: Connection, period: Period) -> bool:
     return bool(conn.execute(_NEW, {"id": period.id, "lot": period.lot}).scalar_one())
 
 
-_DOCUMENTS = text("""
-select kind, state, currency, count(*) as count, coalesce(sum(net), 0), coalesce(sum(tax), 0), coalesce(sum(gross), 0)
-from invoices where billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
+#: The state of a draft that a breaker holds: it does not go out with the others.
+PARKED = "parked"
+_DOCUMENTS = text(f"""
+select i.kind, case when i.state in ('taxed', 'empty') and exists (
+    select from account_holds h where h.invoice_id = i.id and h.released_at is null) then '{PARKED}' else i.state end,
+  i.currency, count(*) as count, coalesce(sum(i.net), 0), coalesce(sum(i.tax), 0), coalesce(sum(i.gross), 0)
+from invoices i where i.billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
 """)
 #: Stages that a run leaves by itself as soon as nothing is in the way: the next tick presses it on.
 GO_ON: frozenset[Stage] = frozenset({"frozen", "approved", "posted", "reconciled"})

@@ -23,6 +23,7 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
 )

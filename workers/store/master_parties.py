@@ -55,6 +55,7 @@ def put_parties(loading: Loading) -> None:
             "jurisdiction": each.jurisdiction, "connection_id": each.connection,
             "receivable_account": each.receivable_account, "tax_account": each.tax_account,
             "tax_accounts": each.tax_accounts,
+            "breakers": each.breakers.model_dump(mode="json", exclude_defaults=True),
         } for name, each in master.legal_entities.items()
     })  # fmt: skip
     _put_cycles(loading)
