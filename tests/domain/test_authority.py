@@ -26,7 +26,7 @@ EXPECTED = {
         "prices.publish",
         "taxes.publish",
     }
-    | {"rules.publish", "mappings.publish", "entitlements.publish"},
+    | {"rules.publish", "runs.release", "mappings.publish", "entitlements.publish"},
     "approver": EVERYBODY_ELSE | {"read.audit", "runs.approve"},
     "admin": EVERYBODY_ELSE | {"read.audit", "people.change", "policies.change", "sources.publish"},
 }

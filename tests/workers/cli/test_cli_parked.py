@@ -46,7 +46,6 @@ def test_approved_without_it_nothing_of_it_is_sent(parked):
 
 
 def test_released_it_is_billed(parked):
-    parked.run("update approval_policies set needs = 'nothing' where action = 'runs.release'")
 
     ran = parked("parked", "release", "1", "--reason", "a new carrier", "--as", "ann")
     parked("close", "newark", "2013-01", "--approve", "--as", "ann")
@@ -58,7 +57,8 @@ def test_released_it_is_billed(parked):
     assert (told["released_by"], told["reason"]) == ("ann", "a new carrier")
 
 
-def test_a_release_takes_a_second_person(parked):
+def test_a_release_takes_a_second_person_where_the_policy_says_so(parked):
+    parked.run("update approval_policies set needs = 'always' where action = 'runs.release'")
     ran = parked("parked", "release", "1", "--reason", "a new carrier", "--as", "ann")
 
     assert ran.code == 4
@@ -66,7 +66,6 @@ def test_a_release_takes_a_second_person(parked):
 
 
 def test_what_is_not_held_is_refused_in_a_sentence(parked):
-    parked.run("update approval_policies set needs = 'nothing' where action = 'runs.release'")
     parked("parked", "release", "1", "--reason", "x", "--as", "ann")
 
     again = parked("parked", "release", "1", "--reason", "x", "--as", "ann", "--json")
