@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
-from itertools import groupby
 from typing import Final
 
 from domain.errors import Rejection
@@ -181,51 +180,56 @@ def taxed(lines: Sequence[TaxableLine], table: TaxTable, *, currency: Currency) 
 
     Raises `TaxRateNotFound`, `TaxRateAmbiguous` or `CurrenciesMixed`.
     """
-    evidence = tuple(
-        line.evidence
-        or table.evidence_for(line.jurisdiction, line.category, on=line.tax_point_on, parties=line.parties)
-        for line in lines
-    )
+    evidence = _evidence(lines, table)
     nets = [line.net for line in lines]
-    treated = sorted(range(len(lines)), key=lambda place: _treatment(evidence[place]))
+    places: dict[tuple[str, Decimal], list[int]] = {}
+    for place, why in enumerate(evidence):
+        places.setdefault((why.vat, why.percent), []).append(place)
     subtotals: list[TaxSubtotal] = []
-    for (_, percent), found in groupby(treated, key=lambda place: _treatment(evidence[place])):
-        places = list(found)
-        asked = total((lines[place].net for place in places if lines[place].includes_tax), currency)
-        plain = total((lines[place].net for place in places if not lines[place].includes_tax), currency)
+    for (_, percent), found in places.items():
+        included = [place for place in found if lines[place].includes_tax]
+        plain = total((nets[place] for place in found if not lines[place].includes_tax), currency)
+        asked = total((nets[place] for place in included), currency)
         tax = Money(tax_on_both(plain.amount, asked.amount, percent, decimals=currency.minor_units), currency)
-        included = [place for place in places if lines[place].includes_tax]
-        within = included_taxes([lines[place].net.amount for place in included], percent, currency.minor_units)
+        within = included_taxes([nets[place].amount for place in included], percent, currency.minor_units)
         for place, amount in zip(included, within, strict=True):
             nets[place] -= Money(amount, currency)
-        subtotals += _by_category([(evidence[place], nets[place]) for place in places], tax)
+        subtotals += _by_category([(evidence[place], nets[place]) for place in found], tax)
     subtotals.sort(key=lambda each: (each.category, each.percent, each.vat))
     return Taxed(evidence, tuple(subtotals), tuple(nets))
 
 
-def _treatment(evidence: TaxEvidence) -> tuple[str, Decimal]:
-    return evidence.vat, evidence.percent
+def _evidence(lines: Sequence[TaxableLine], table: TaxTable) -> tuple[TaxEvidence, ...]:
+    """How each line is taxed; lines of one kind and the same parties are looked at once."""
+    known: dict[tuple[str, str, date, int], TaxEvidence] = {}
+    found = []
+    for line in lines:
+        key = (line.jurisdiction, line.category, line.tax_point_on, id(line.parties))
+        why = line.evidence or known.get(key)
+        if why is None:
+            why = table.evidence_for(line.jurisdiction, line.category, on=line.tax_point_on, parties=line.parties)
+            known[key] = why
+        found.append(why)
+    return tuple(found)
 
 
 def _by_category(lines: Sequence[tuple[TaxEvidence, Money]], tax: Money) -> list[TaxSubtotal]:
     """The tax of one VAT category and rate as subtotals of the categories that share it, and of their parts."""
     categories: dict[str, list[tuple[TaxEvidence, Money]]] = {}
-    for line in sorted(lines, key=lambda each: each[0].category):
+    for line in lines:
         categories.setdefault(line[0].category, []).append(line)
-    nets = [total((net for _, net in of_category), tax.currency) for of_category in categories.values()]
-    taxes = spread(tax, [percent_of(net.amount, lines[0][0].percent) for net in nets])
-    return [
-        _subtotal(of_category, net, share)
-        for of_category, net, share in zip(categories.values(), nets, taxes, strict=True)
-    ]
+    named = sorted(categories)
+    nets = [total((net for _, net in categories[name]), tax.currency) for name in named]
+    shares = spread(tax, [percent_of(net.amount, lines[0][0].percent) for net in nets]) if len(named) > 1 else (tax,)
+    return [_subtotal(categories[name], net, share) for name, net, share in zip(named, nets, shares, strict=True)]
 
 
 def _subtotal(lines: Sequence[tuple[TaxEvidence, Money]], net: Money, tax: Money) -> TaxSubtotal:
     evidence = lines[0][0]
     parts: dict[str, Decimal] = {}
     for each, of_line in lines:
-        taxes = each.rates.on(of_line.amount, tax.currency.minor_units).unrounded
-        for part, amount in zip(each.parts, taxes, strict=False):
+        taxes = each.rates.on(of_line.amount, tax.currency.minor_units).unrounded if each.parts else ()
+        for part, amount in zip(each.parts, taxes, strict=True):
             parts[part.name] = EXACT.add(parts.get(part.name, ZERO), amount)
     reasons = sorted({each.exemption_reason for each, _ in lines if each.exemption_reason is not None})
     codes = {each.exemption_code for each, _ in lines}
