@@ -31,7 +31,6 @@ class OfNumber:
     keeps: ClassVar[Literal["values"]] = "values"
     carries: ClassVar[Carries] = "never"
     fills_buckets: ClassVar[bool] = True
-    reads: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -42,6 +41,11 @@ class OfNumber:
     def numbers(self) -> tuple[str, ...]:
         """Its property."""
         return (self.property_name,)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def options(self) -> dict[str, Json]:
         """None."""

@@ -1,6 +1,7 @@
 """Definitions of metrics, read strictly from JSON and printed again."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final, cast
 
 from domain.canonical import Json, plain_text
@@ -21,14 +22,17 @@ from domain.metrics.register import Register
 from domain.metrics.sum import Sum
 from domain.metrics.unique_count import UniqueCount
 from domain.metrics.weighted_sum import WeightedSum
+from domain.registers import Rules
 from domain.units import Conversion
 
 #: What only some aggregations read.
-OPTIONS_OF_AGGREGATIONS: Final = ("operation", "percent", "roll_over_at", "amount", "by")
+OPTIONS_OF_AGGREGATIONS: Final = ("operation", "percent", "roll_over_at", "jump_max", "resets", "reset", "amount", "by")
 #: What any metric may say of its quantity.
 OPTIONS: Final = (*OPTIONS_OF_AGGREGATIONS, "filter", "recurring", "bucket", "negative", "convert")
 _FIELDS: Final = ("name", "meter", "aggregation", "property", "requires", "dimensions", "unit", *OPTIONS)
 _NEGATIVE: Final = ("keep", "zero")
+#: Of lower readings that are no roll-over; without it only those count that are marked.
+_RESETS: Final = ("allowed",)
 
 
 def _optional(definition: Definition, name: str) -> str | None:
@@ -43,11 +47,19 @@ def _percentile(definition: Definition) -> Percentile:
 
 
 def _register(definition: Definition) -> Register:
-    roll_over_at = definition.optional_decimal("roll_over_at")
-    if roll_over_at is not None and roll_over_at <= 0:
-        fix = 'give the number at which it shows zero again, such as "100000"'
-        raise definition.refuse("roll_over_at", f"is {roll_over_at}", fix=fix)
-    return Register(definition.text("property"), roll_over_at)
+    rules = Rules(
+        capacity=_above_zero(definition, "roll_over_at", "the number at which it shows zero again"),
+        jump_max=_above_zero(definition, "jump_max", "the most that may be used between two readings"),
+        takes_lower=_optional(definition, "resets") is not None and definition.choice("resets", _RESETS) == "allowed",
+    )
+    return Register(definition.text("property"), rules, _optional(definition, "reset"))
+
+
+def _above_zero(definition: Definition, name: str, what: str) -> Decimal | None:
+    number = definition.optional_decimal(name)
+    if number is not None and number <= 0:
+        raise definition.refuse(name, f"is {number}", fix=f'give {what}, such as "100000"')
+    return number
 
 
 #: Each says itself what it keeps and reads; what it keeps is spelt in SQL as well (`workers/store/observed.py`).
