@@ -1,6 +1,7 @@
 """Register: what a counter that only runs forward has counted, from its readings."""
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -9,7 +10,8 @@ from typing import ClassVar, Final, Literal
 from domain.canonical import Json, decimal_text, plain_text
 from domain.errors import Rejection
 from domain.metrics.aggregation import Carries, Kept, Observation, QuantityInvalid, Span
-from domain.metrics.observed import OfReading
+from domain.metrics.buckets import Bucket
+from domain.metrics.observed import CarriesOn, OfReading
 from domain.money import EXACT, ZERO
 from domain.prices.measured import Measured
 from domain.registers import Reading, Rules, Series, series
@@ -26,7 +28,7 @@ class ReadingDoubtful(Rejection):
 
 
 @dataclass(frozen=True, slots=True)
-class Register(OfReading):
+class Register(CarriesOn):
     """The differences of successive readings in the period, the first one against the last before the period.
 
     The very first reading says where the register stood: nothing was counted yet. A reading is a reset if the property
@@ -38,7 +40,6 @@ class Register(OfReading):
     reset: str | None = None
     name: ClassVar[Literal["register"]] = "register"
     carries: ClassVar[Carries] = "always"
-    fills_buckets: ClassVar[bool] = False
 
     @property
     def reads(self) -> tuple[str, ...]:
@@ -70,16 +71,33 @@ class Register(OfReading):
 
         What cannot be right and lies before the period is its own period's business; nothing is counted from it.
         """
-        found, total = self.read(kept), ZERO
+        total = ZERO
+        for difference in self._countable(kept, span).differences:
+            if span.period.contains(difference.reading.at):
+                total = EXACT.add(total, difference.quantity)
+        return Measured(total)
+
+    def by_bucket(self, kept: Kept, span: Span, bucket: Bucket) -> Iterator[tuple[datetime, Decimal]]:
+        """What was counted until each reading in a bucket, since the one before, wherever that lies. As `measured`."""
+        found, starts = self._countable(kept, span), [window.starts_at for window in span.buckets(bucket)]
+        counted: dict[datetime, Decimal] = {}
+        used = [(reading.at, ZERO) for reading in found.taken]
+        used += [(difference.reading.at, difference.quantity) for difference in found.differences]
+        for at, quantity in used:
+            if span.period.contains(at):
+                start = starts[bisect_right(starts, at) - 1]
+                counted[start] = EXACT.add(counted.get(start, ZERO), quantity)
+        return iter(sorted(counted.items()))
+
+    def _countable(self, kept: Kept, span: Span) -> Series:
+        """The readings, none of the period in doubt."""
+        found = self.read(kept)
         for reading, refused in found.refused:
             if span.period.contains(reading.at):
                 sentence = f"the reading {reading.value} of {reading.at.isoformat()}: {refused.sentence}"
                 facts = {"reading": decimal_text(reading.value), "at": reading.at.isoformat()}
                 raise ReadingDoubtful(sentence, code=refused.code, **facts)
-        for difference in found.differences:
-            if span.period.contains(difference.reading.at):
-                total = EXACT.add(total, difference.quantity)
-        return Measured(total)
+        return found
 
     def read(self, kept: Kept) -> Series:
         """What all readings that were kept come to. Raises `AggregateNegative`."""

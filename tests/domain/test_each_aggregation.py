@@ -15,13 +15,13 @@ from domain.metrics.aggregation import QuantityInvalid
 from domain.metrics.metric import QuantityMissing
 from domain.metrics.parsing import AGGREGATIONS
 from domain.metrics.register import ReadingDoubtful
-from domain.periods import Window
+from domain.periods import MonthlyCycle
 from domain.prices import Measured
 
 pytestmark = pytest.mark.fast
 
 STARTS_AT = datetime(2026, 6, 1, tzinfo=UTC)
-JUNE = Span.whole(Window(STARTS_AT, datetime(2026, 7, 1, tzinfo=UTC)))
+JUNE = Span.whole(MonthlyCycle("UTC").period_at(STARTS_AT))
 #: What each aggregation needs besides its property; those that are not here need nothing.
 NEEDED: dict[str, dict[str, Any]] = {
     "count": {"property": None},
@@ -98,7 +98,7 @@ def test_a_level_of_the_last_microsecond_weighs_a_microsecond():
 
 
 def test_a_level_ends_with_its_subscription():
-    ends = Span(JUNE.period, day(11))
+    ends = Span(JUNE.billing, day(11))
 
     assert measure(metric("weighted_sum"), (1, {"n": 30}), (12, {"n": 300}), span=ends).quantity == 10
 

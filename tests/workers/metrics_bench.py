@@ -52,12 +52,21 @@ _OF_MINUTES: Sequence[dict[str, Any]] = (
     {"aggregation": "percentile", "percent": "50", "bucket": "month"},
     {"aggregation": "register", "roll_over_at": "1000", "jump_max": "700", "reset": "again", "dimensions": ["region"]},
     {"aggregation": "register", "resets": "allowed"},
+    {"aggregation": "weighted_sum", "bucket": "day"},
+    {"aggregation": "weighted_sum", "bucket": "month", "recurring": True, "dimensions": ["region"]},
+    {"aggregation": "register", "bucket": "day", "roll_over_at": "1000"},
+    {"aggregation": "each", "bucket": "day", "convert": {"divisor": "60", "rounding": "up", "scale": 0}},
+    {"aggregation": "charged", "amount": "money", "bucket": "day"},
+    {"aggregation": "sum", "prorate": "days"},
+    {"aggregation": "sum", "prorate": "days", "recurring": True, "dimensions": ["region"]},
 )
 _OF_CALLERS: Sequence[dict[str, Any]] = (
     {"aggregation": "unique_count", "recurring": True},
     {"aggregation": "unique_count", "operation": "op"},
     {"aggregation": "unique_count", "operation": "op", "recurring": True, "dimensions": ["region"]},
     {"aggregation": "unique_count", "bucket": "day"},
+    {"aggregation": "unique_count", "prorate": "days"},
+    {"aggregation": "unique_count", "prorate": "days", "operation": "op", "recurring": True},
 )
 _OF_NOTHING: Sequence[dict[str, Any]] = (
     {"aggregation": "count", "bucket": "hour", "filter": {"op": ["add"]}},
@@ -145,7 +154,7 @@ def expected(events: Iterable[tuple[str, datetime, Mapping[str, Json]]]) -> dict
     kept, spans = kept_windows(found, through_lot=1), dict[Any, Span]()
     for _, happened_at, _ in events:
         period = period_of(happened_at)
-        spans[period.days.first_on] = Span.whole(period.window)
+        spans[period.days.first_on] = Span.whole(period)
     for key in list(kept):
         later = spans if METRICS[key.metric].carries_over else ()
         for first_on in later:

@@ -165,6 +165,7 @@ class Metric(_Part):
     jump_max: Any = None
     resets: Ref | None = None
     reset: Ref | None = None
+    prorate: Ref | None = None
     amount: Ref | None = None
     by: Ref | None = None
     filter: dict[Ref, list[Any]] | None = None
