@@ -262,8 +262,8 @@ approval_missing medium
     Nobody has approved the run's drafts.
     Review the drafts and approve them.
 accounts_parked high
-    Money circuit breakers hold accounts of the run.
-    Release or correct each, or bill the others and override.
+    Money circuit breakers hold accounts of the run; the others are billed.
+    Release each, or correct what is wrong with it; then the period's next run bills it.
 postings_unconfirmed high
     Documents are on their way to the ERP and not confirmed.
     Wait; if it lasts, look at the attempts.

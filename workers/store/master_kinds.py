@@ -23,14 +23,16 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
 )
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},
-    {"zone": "text"},
-    why_fixed="its periods are made; add another cycle",
+    {"zone": "text", "months": "integer", "anchor_day": "integer", "anchor_month": "integer"},
+    {"bill_after_days": "integer", "deadline_days": "integer"},
+    "its periods are made; add another cycle",
 )
 ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text", "parent_id": "text", "bill_to_id": "text"})
 PRODUCTS: Final = Kind("products", {"id": "text"}, free={"name": "text"})

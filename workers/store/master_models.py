@@ -25,6 +25,8 @@ from workers.store.master_party_models import Account, Cancellation, LegalEntity
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
+#: Longest that a close may be put off after the end of its period.
+CLOSE_DAYS_MAX = 90
 
 
 class _Part(BaseModel):
@@ -41,9 +43,19 @@ class Connection(_Part):
 
 
 class Cycle(_Part):
-    """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
+    """A calendar of billing periods: so many months of a zone each, the legal entity's unless it is given.
+
+    They begin on `anchor_day`, on the last day of a month that is shorter, counted from `anchor_month`. Of a period
+    that has ended, the run is asked for by itself `bill_after_days` later, or by a person only; its close is due
+    `deadline_days` after the end.
+    """
 
     zone: Name | None = None
+    months: Literal[1, 2, 3, 4, 6, 12] = 1
+    anchor_day: Number = Field(default=1, ge=1, le=31)
+    anchor_month: Number = Field(default=1, ge=1, le=12)
+    bill_after_days: int | None = Field(default=None, ge=0, le=CLOSE_DAYS_MAX)
+    deadline_days: int | None = Field(default=None, ge=1, le=CLOSE_DAYS_MAX)
 
 
 class BookEntry(_Part):
