@@ -62,7 +62,10 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
         "{minimum:m} is asked for at least, and {of:m} was reached",
     ),
     "window_overage": ("The {above:m} above the commitment of a window count {overage_factor:n} times, which adds",),
-    "window_true_up": ("A window is committed to {commitment:m}, and {of:m} was reached",),
+    "window_true_up": (
+        "A window is committed to {commitment:m}, and {of:m} was reached",
+        "Windows in which nothing was used, each of them committed to {commitment:m}: there are {windows:n}",
+    ),
     "slice": ("The quantity goes from {above:n} to {up_to:n}, for {part:n} of {whole:n} of the period",),
     "total_below_zero_is_free": ("The quantity ends at {quantity:n}, below zero, and nothing is asked for it",),
     "usage_below_zero_is_free": ("What was given back is more than what is asked for, and is not paid out",),

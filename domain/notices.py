@@ -12,7 +12,7 @@ from domain.deadlines import Behind
 from domain.degradation import BY_DEPENDENCY, Outage
 from domain.documents import Document, as_shown
 from domain.entitlements import Alert
-from domain.validation import Refused
+from domain.refused import Refused
 
 DOCUMENT_POSTED: Final = "tallyline.document.posted"
 DOCUMENT_HELD: Final = "tallyline.document.held"

@@ -10,7 +10,7 @@ from domain.errors import Snooze
 from domain.notices import accounts_parked, run_blocked, run_stage_entered
 from queues import work
 from queues.work import Hintable, Ready
-from workers import gaps
+from workers import doubts, gaps
 from workers.issuing import issue
 from workers.step import publish
 from workers.store import billing_runs, breakers, erp_postings, fence, notices, run_drafts, run_facts, sequences
@@ -50,6 +50,7 @@ def _facts(unit: Unit, run: Run, stage: Stage, overrides: Sequence[Override]) ->
     if stage == "frozen":
         _require_aggregated(unit, run)
         gaps.look_now()
+        doubts.look_now(run.billing_period_id)
     off: Mapping[str, int] = {}
     if stage in ("frozen", "closed") and not blockers(stage, run_facts.of_stage(unit.conn, run, stage), overrides):
         with snapshot() as other:

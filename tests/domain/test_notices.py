@@ -26,8 +26,8 @@ from domain.notices import (
     usage_refused,
 )
 from domain.periods import Days
+from domain.refused import Refused
 from domain.taxation import TaxEvidence
-from domain.validation import Refused
 
 pytestmark = pytest.mark.fast
 

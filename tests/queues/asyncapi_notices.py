@@ -24,8 +24,8 @@ from domain.notices import (
     usage_refused,
 )
 from domain.periods import Days
+from domain.refused import Refused
 from domain.taxation import TaxEvidence
-from domain.validation import Refused
 
 DAY = date(2026, 6, 30)
 EUR = Money.of("12.50", "EUR")

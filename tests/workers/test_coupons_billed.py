@@ -3,13 +3,14 @@
 A month of United: each departure, each different aircraft and each mile costs a dollar; Delta has no coupon.
 """
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
 from billing_bench import PRICES
 from billing_month import EMPTY
 
-from workers.store import master, run_totals
+from workers.store import billing_looks, master, run_totals
 from workers.store.database import engine
 
 #: A dollar for each, miles taxed at another rate than the rest.
@@ -242,12 +243,22 @@ def test_an_amount_in_all_is_used_up_over_periods(month, sold):
     assert net_of(month, month.bill())[0] == "95.00"
 
 
+def has_something_to_bill(month):
+    with engine().connect() as conn:
+        (cycle,) = billing_looks.cycles(conn, "pony").values()
+        period = billing_looks.period(conn, cycle, date(2026, 3, 1))
+        return billing_looks.has_new_usage(conn, period)
+
+
 def test_a_coupon_that_is_given_later_or_taken_away_is_a_document_of_its_own(month, sold):
     month.use(("u1", "UA", "N1", 98))
     assert net_of(month, month.bill())[0] == "100.00"
+    assert not has_something_to_bill(month)
 
     sold("{ten: {title: Ten percent, percent: '10'}}", "coupon: ten, from: 2026-01-01")
+    assert has_something_to_bill(month)
     credit = month.bill()
+    assert not has_something_to_bill(month)
 
     (document,) = [each for each in month.documents(credit) if each[0] == "ua"]
     assert document[1:3] + document[4:] == ("credit_note", "posted", "-10.00", "-0.41", "-10.41")

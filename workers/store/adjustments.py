@@ -1,9 +1,10 @@
 """What documents give or ask beside their lines: the terms of their contracts, and what other documents did."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Connection, Row, text
@@ -26,15 +27,17 @@ from workers.taxing import Lined
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
+#: Whether a contract has, or once had, a coupon or a limit.
+IS_CONCERNED: Final = """(
+  exists (select from contract_coupons k where k.contract_id = {contract})
+  or exists (select from contract_versions v join contract_limits l on l.contract_version_id = v.id
+    where v.contract_id = {contract}))"""
 #: The drafts with a contract that has, or once had, a coupon or a limit; of others nothing more is asked. What a
 #: contract has of a coupon is held: drafts of two of its periods would both see the last use of it as left.
-_CONCERNED = text("""
+_CONCERNED = text(f"""
 select i.id, i.currency, i.contract_id, r.billing_period_id, i.service_ends_on - 1 as last_day, p.ends_at
 from invoices i join billing_runs r on r.id = i.billing_run_id join billing_periods p on p.id = r.billing_period_id
-where i.id = any(cast(:ids as bigint[])) and (
-  exists (select from contract_coupons k where k.contract_id = i.contract_id)
-  or exists (select from contract_versions v join contract_limits l on l.contract_version_id = v.id
-    where v.contract_id = i.contract_id))
+where i.id = any(cast(:ids as bigint[])) and {IS_CONCERNED.format(contract="i.contract_id")}
 order by i.id
 """)
 _HOLD = text("""
@@ -93,32 +96,49 @@ join invoices i on i.id = t.invoice_id join billing_runs r on r.id = i.billing_r
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A document of a contract and period: a draft, or one that is not there, whose id is no document's."""
+
+    id: int
+    currency: str
+    contract_id: int
+    billing_period_id: int
+    last_day: date
+    ends_at: datetime
+
+
 def terms_of(conn: Connection, ids: Sequence[int]) -> dict[int, Terms]:
     """What holds for these drafts beside their lines; nothing for those of contracts without coupons and limits."""
-    concerned = conn.execute(_CONCERNED, {"ids": list(ids)}).all()
+    concerned = [Asked(*row) for row in conn.execute(_CONCERNED, {"ids": list(ids)})]
     if not concerned:
         return {}
-    conn.execute(_HOLD, {"contracts": sorted({row.contract_id for row in concerned})})
+    conn.execute(_HOLD, {"contracts": sorted({each.contract_id for each in concerned})})
+    return terms_for(conn, concerned)
+
+
+def terms_for(conn: Connection, concerned: Sequence[Asked]) -> dict[int, Terms]:
+    """What holds for these documents beside their lines, with what the others of their periods did; nothing is held."""
     values = {
-        "ids": [row.id for row in concerned],
-        "contracts": [row.contract_id for row in concerned],
-        "periods": [row.billing_period_id for row in concerned],
-        "days": [row.last_day for row in concerned],
-        "ends": [row.ends_at for row in concerned],
+        "ids": [each.id for each in concerned],
+        "contracts": [each.contract_id for each in concerned],
+        "periods": [each.billing_period_id for each in concerned],
+        "days": [each.last_day for each in concerned],
+        "ends": [each.ends_at for each in concerned],
     }
     coupons, limits, charged, given = (
         {key: list(rows) for key, rows in groupby(conn.execute(statement, values), key=lambda row: row.id)}
         for statement in (_COUPONS, _LIMITS, _CHARGED, _GIVEN)
     )
     return {
-        row.id: _terms(
-            Currency(row.currency),
-            coupons.get(row.id, ()),
-            limits.get(row.id, ()),
-            charged.get(row.id, ()),
-            given.get(row.id, ()),
+        each.id: _terms(
+            Currency(each.currency),
+            coupons.get(each.id, ()),
+            limits.get(each.id, ()),
+            charged.get(each.id, ()),
+            given.get(each.id, ()),
         )
-        for row in concerned
+        for each in concerned
     }
 
 

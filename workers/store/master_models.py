@@ -183,6 +183,10 @@ class Metric(_Part):
     operation: Ref | None = None
     percent: Any = None
     roll_over_at: Any = None
+    jump_max: Any = None
+    resets: Ref | None = None
+    reset: Ref | None = None
+    prorate: Ref | None = None
     amount: Ref | None = None
     by: Ref | None = None
     filter: dict[Ref, list[Any]] | None = None
