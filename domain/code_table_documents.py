@@ -6,6 +6,9 @@ OF_DOCUMENTS: Final = """
 period_closed high
     The accounting period of the document's posting date is closed in the ERP.
     Open the period in the ERP; the document goes on by itself.
+debtor_unknown high
+    The ERP connection sends nothing without its own name of the account, and the account has none there, or several.
+    Load the account's identity in that system; the document goes on by itself.
 posting_rejected high
     The ERP refused the document.
     Read the ERP's reason, correct master data, then replay.

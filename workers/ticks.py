@@ -38,7 +38,7 @@ def look_at_parked() -> None:
 
 
 def heal_dead() -> None:
-    """Wake dead work whose price or tax rate has come while nobody looked."""
+    """Wake dead work whose price, tax rate or debtor has come while nobody looked."""
     with engine().begin() as conn:
         rows = parked.heal_dead(conn)
     publish(rows)

@@ -10,7 +10,14 @@ CONNECTIONS: Final = Kind(
     "erp_connections",
     {"id": "text"},
     {"adapter": "text"},
-    {"settings": "jsonb", "per_second": "numeric", "concurrency": "integer"},
+    {
+        "settings": "jsonb",
+        "per_second": "numeric",
+        "concurrency": "integer",
+        "debtor_system": "text",
+        "debtor_kind": "text",
+        "needs_debtor": "boolean",
+    },
     "give the connection to the other ERP another name",
 )
 LEGAL_ENTITIES: Final = Kind(

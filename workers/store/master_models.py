@@ -21,7 +21,16 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, Cancellation, LegalEntity, Phase, Product, Renewal, System
+from workers.store.master_party_models import (
+    Account,
+    Cancellation,
+    Debtors,
+    LegalEntity,
+    Phase,
+    Product,
+    Renewal,
+    System,
+)
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -38,6 +47,7 @@ class Connection(_Part):
     settings: dict[str, Any] = {}
     per_second: Decimal = Field(default=Decimal(10), gt=0, strict=False)
     concurrency: Number = 1
+    debtor: Debtors = Debtors()
 
 
 class Cycle(_Part):

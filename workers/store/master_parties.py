@@ -44,7 +44,8 @@ def put_parties(loading: Loading) -> None:
     put(loading, kinds.CONNECTIONS, {
         ("connections", name): {
             "id": name, "adapter": each.adapter, "settings": each.settings, "per_second": each.per_second,
-            "concurrency": each.concurrency,
+            "concurrency": each.concurrency, "debtor_system": each.debtor.system, "debtor_kind": each.debtor.kind,
+            "needs_debtor": each.debtor.required,
         } for name, each in master.connections.items()
     })  # fmt: skip
     named = [(("legal_entities", name, "connection"), each.connection) for name, each in master.legal_entities.items()]

@@ -47,6 +47,17 @@ class Identity(_Part):
     ends: Day | None = Field(default=None, alias="to")
 
 
+class Debtors(_Part):
+    """Which identity of an account an ERP knows it by: of which system, unless it is the connection's own name.
+
+    Where one is `required` no document goes out to an account that has none.
+    """
+
+    system: Name | None = None
+    kind: Kind = "debtor"
+    required: bool = False
+
+
 class Account(_Part):
     """Who pays. What is left out stays as it is; a `parent` or `bill_to` of null is taken away."""
 
