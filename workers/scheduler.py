@@ -67,6 +67,7 @@ TICKS: dict[str, Tick] = {
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "appraise exceptions anew": Tick(ticks.appraise_anew, daily_at=time(3, 50)),
     "look at parked": Tick(ticks.look_at_parked, daily_at=time(4, 0)),
+    "tell endings": Tick(ticks.tell_endings, every_s=300),
     "tell audit head": Tick(ticks.tell_audit_head, daily_at=time(4, 30)),
 }
 

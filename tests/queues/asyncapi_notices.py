@@ -10,7 +10,9 @@ from domain.documents import Document, Line
 from domain.entitlements import Alert, Allowance
 from domain.money import Money
 from domain.notices import (
+    Ending,
     audit_head,
+    contract_ending,
     dependency_away,
     dependency_back,
     document_held,
@@ -47,6 +49,7 @@ NOTICES = [
     dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
     audit_head(Head(7, bytes(32))),
+    contract_ending(Ending("C-1", "acme", "berlin", date(2027, 1, 1), 30, 2)),
     threshold_reached(
         Alert(
             subscription="s",

@@ -23,6 +23,7 @@ from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
 from workers.store.master_systems import put_systems
+from workers.store.master_terms import put_terms
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -95,6 +96,7 @@ def publish(
     if not is_look:
         fence.take(conn)
     put_metrics(loading)
+    put_terms(loading)
     put_subscriptions(loading)
     put_quantities(loading)
     put_lifecycle(loading)
@@ -125,13 +127,15 @@ def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
     mapped = conn.execute(
         text("""select distinct s.id, g.subject from mappings g join sources s on s.id = g.source_id
              join subscriptions u on u.id = g.subscription_id
-             where g.superseded_at > now() and (u.ref = any(cast(:refs as text[])) or (s.name, g.subject) in (
+             where g.superseded_at > now() and (u.ref = any(cast(:refs as text[])) or u.contract_id in (
+               select c.id from contracts c where c.ref = any(cast(:ended as text[]))) or (s.name, g.subject) in (
                select * from unnest(cast(:sources as text[]), cast(:subjects as text[]))))
              order by 1, 2"""),
         {
             "sources": [each.source for each in master.mappings],
             "subjects": [each.subject for each in master.mappings],
             "refs": list(master.subscriptions),
+            "ended": [ref for ref, each in master.contracts.items() if each.renewals],
         },
     )
     keys = [("mapping", parked.mapping_key(row.id, row.subject)) for row in mapped]

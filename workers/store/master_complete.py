@@ -13,8 +13,8 @@ select ref, account_id as account, legal_entity_id as legal_entity, currency fro
 where ref = any(cast(:refs as text[]))
 """)
 _SUBSCRIPTIONS: Final = text("""
-select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts, s.ends_at as ends,
-  s.activated_on as activated
+select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts,
+  coalesce(s.own_ends_at, s.ends_at) as ends, s.activated_on as activated
 from subscriptions s join contracts c on c.id = s.contract_id join billing_cycles y on y.id = s.cycle_id
 where s.ref = any(cast(:refs as text[]))
 """)

@@ -52,7 +52,7 @@ SUBSCRIPTIONS: Final = Kind(
     "subscriptions",
     {"ref": "text"},
     {"contract_id": "integer", "cycle_id": "integer", "starts_at": "timestamptz"},
-    {"ends_at": "timestamptz", "activated_on": "date"},
+    {"ends_at": "timestamptz", "own_ends_at": "timestamptz", "activated_on": "date"},
     "usage is attributed by that; add another subscription",
 )
 SOURCES: Final = Kind(

@@ -1,4 +1,4 @@
-"""The life of contracts and subscriptions: terms and their renewal, phases such as a trial, and cancellations."""
+"""The life of subscriptions: phases such as a trial, and cancellations; and which terms of contracts are due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,26 +15,13 @@ from workers.store.master_schedules import Entry, Scheduled, put_schedules
 
 #: Contracts that one look at renewals reads.
 CONTRACTS_MAX: Final = 10_000
-RENEWALS: Final = Scheduled(
-    "contract_renewals",
-    {"contract_id": "integer"},
-    {"term_months": "integer", "auto_renew": "boolean", "notice_days": "integer"},
-)
 PHASES: Final = Scheduled(
     "subscription_phases", {"subscription_id": "integer"}, {"phase": "text", "is_trial": "boolean"}
 )
 
 
 def put_lifecycle(loading: Loading) -> None:
-    """Put renewals, phases and cancellations; the caller has put what they belong to. Raises `MasterInvalid`."""
-    contracts = {ref: each for ref, each in loading.master.contracts.items() if each.renewals}
-    known = ids(loading, kinds.CONTRACTS, [(("contracts", ref), ref) for ref in contracts], name="ref", what="contract")
-    put_schedules(loading, RENEWALS, [
-        Entry(
-            ("contracts", ref, "renewals", n), (known[ref],), each.starts, each.ends,
-            (each.term_months, each.auto_renew, each.notice_days),
-        ) for ref, contract in contracts.items() for n, each in enumerate(contract.renewals)
-    ])  # fmt: skip
+    """Put phases and cancellations; the caller has put what they belong to. Raises `MasterInvalid`."""
     subscriptions = loading.master.subscriptions
     named = [
         (("subscriptions", ref), ref)
