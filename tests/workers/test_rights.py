@@ -20,6 +20,7 @@ ALSO_FREE = {
     ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
     ("tax_registrations", "superseded_at"), ("contract_renewals", "superseded_at"),
     ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"), ("contracts", "ends_at"),
+    ("subscriptions", "terms_from"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {

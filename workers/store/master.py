@@ -17,9 +17,11 @@ from workers.store.master_contracts import put_versions
 from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_lifecycle import put_lifecycle
-from workers.store.master_models import BOOK, HERE, MasterData
+from workers.store.master_models import MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
+from workers.store.master_phases import put_phase_prices
+from workers.store.master_price_models import BOOK, HERE
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
 from workers.store.master_systems import put_systems
@@ -101,6 +103,7 @@ def publish(
     put_quantities(loading)
     put_lifecycle(loading)
     put_versions(loading)
+    put_phase_prices(loading)
     put_mappings(loading)
     put_entitlements(loading)
     return loading.tally, [] if is_look or loading.tally.is_unchanged else _owe(loading, document.file.name)

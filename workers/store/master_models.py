@@ -1,9 +1,9 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_fields import (
@@ -26,11 +26,11 @@ from workers.store.master_party_models import (
     Cancellation,
     Debtors,
     LegalEntity,
-    Phase,
     Product,
     Renewal,
     System,
 )
+from workers.store.master_price_models import BookEntry, Phase, Prices
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -54,21 +54,6 @@ class Cycle(_Part):
     """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
 
     zone: Name | None = None
-
-
-class BookEntry(_Part):
-    """The price of one metric with its tax category and revenue account; `terms` are those of a price model."""
-
-    terms: dict[str, Any]
-    tax_category: Ref
-    revenue_account: Name
-
-
-BOOK, HERE = "a price book", "prices"
-Prices = Annotated[
-    Annotated[Ref, Tag(BOOK)] | Annotated[dict[Ref, BookEntry], Tag(HERE)],
-    Discriminator(lambda value: HERE if isinstance(value, dict) else BOOK),
-]
 
 
 class Version(_Part):

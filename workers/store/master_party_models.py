@@ -24,13 +24,16 @@ class TaxRegistration(_Part):
 
 
 class LegalEntity(_Part):
-    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
+    """Our company that sells and books; its tax is booked by category where that has an account of its own.
 
-    name: Name
-    currency: Code
-    zone: Name
-    jurisdiction: Ref
-    connection: Slug
+    Of one that is there, what is left out stays.
+    """
+
+    name: Name | None = None
+    currency: Code | None = None
+    zone: Name | None = None
+    jurisdiction: Ref | None = None
+    connection: Slug | None = None
     receivable_account: Name = "assets:receivable"
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
@@ -81,15 +84,6 @@ class Renewal(_Part):
     term_months: int = Field(ge=1, le=1_200)
     auto_renew: bool
     notice_days: int = Field(default=0, ge=0, le=3_660)
-
-
-class Phase(_Part):
-    """A part of a subscription's life, such as a trial, from a day on; without an end, until the next."""
-
-    phase: Ref
-    is_trial: bool = False
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
 
 
 class Cancellation(_Part):
