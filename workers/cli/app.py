@@ -24,6 +24,7 @@ from workers.cli import (
     send,
     sources,
     status,
+    systems,
     trace,
     usage,
     work,
@@ -64,6 +65,7 @@ app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(prepaid.app, name="credits")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
+app.add_typer(systems.app, name="systems")
 people.app.command("on-call")(on_call.on_call)
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policies")
