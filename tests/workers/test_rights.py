@@ -21,6 +21,7 @@ ALSO_FREE = {
     ("tax_registrations", "superseded_at"), ("contract_renewals", "superseded_at"),
     ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"), ("contracts", "ends_at"),
     ("subscriptions", "terms_from"),
+    ("contract_coupons", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
@@ -33,6 +34,7 @@ TABLES = sorted(
     | {"contract_renewals", "subscription_phases", "subscription_cancellations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
     | {"credit_grants", "credit_entries"}
+    | {"contract_coupons", "invoice_adjustments"}
 )
 
 

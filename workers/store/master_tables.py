@@ -62,6 +62,10 @@ TABLES: Final[Mapping[str, Table]] = {
     "tax_registrations": Table(
         "legal_entities", ["legal_entity"], "tax_registrations", ["country", "number", "from", "to"]
     ),
+    "coupons": Table(
+        "coupons", ["name"], columns=["title", "percent", "amount", "currency", "amount_is", "uses", "expires"]
+    ),
+    "contract_coupons": Table("contracts", ["contract"], "coupons", ["coupon", "from", "to", "place"]),
     "subscriptions": Table("subscriptions", ["id"], columns=["contract", "cycle", "from", "to"]),
     "quantities": Table("subscriptions", ["subscription"], "quantities", ["item", "quantity", "from", "to"]),
     "mappings": Table("mappings", [], columns=["source", "subject", "subscription", "from", "to", "owner"]),
