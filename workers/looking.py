@@ -93,7 +93,7 @@ def _ahead(  # noqa: PLR0913 -- what is known of one limit
     if kind.goes_on:
         yield Next(near, near.window.ends_at)
     if kind.is_moved_by_time and isinstance(present, Unmeasured):
-        whole = usage.anew(conn, replace(present, until=present.window.ends_at))
+        whole = usage.anew(conn, replace(present, until=present.period.ends_at))
         then = Used(present.window, whole)
         reached_at = reached_by_time(terms, allowance(holding, at=at), at=at, then=then)
         if reached_at is not None:

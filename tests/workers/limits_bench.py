@@ -68,7 +68,8 @@ def expected(metric: Metric, calls: Iterable[Call], at: datetime) -> Decimal:
         dimensions: {grain: Kept.of((each, 1) for each in found) for grain, found in grains.items()}
         for dimensions, grains in kept.items()
     }
-    return whole(metric, held, Span(period.window, at))
+    until = at if metric.aggregation.name == "weighted_sum" else period.ends_at
+    return whole(metric, held, Span(period, until))
 
 
 ALL = tuple(METRICS.values())

@@ -12,6 +12,7 @@ from metrics_bench import METRICS
 from test_every_aggregation import move
 from usage_line import event
 
+from domain.errors import Rejection
 from domain.metrics.aggregation import AggregateNegative
 from domain.money import EXACT
 from workers import looking, step
@@ -48,8 +49,14 @@ def drawn(chance: random.Random, number: int, until: datetime) -> tuple[str, dat
 def assert_as_the_domain_says(line, calls):
     at = now(line)
     for metric in ALL:
+        try:
+            wanted = expected(metric, calls, at)
+        except Rejection as rejection:  # a reading of a register that is doubted
+            with pytest.raises(type(rejection)):
+                check(line, metric.name, at)
+            continue
         decision = check(line, metric.name, at)
-        assert (metric.name, decision.used, decision.measured_at) == (metric.name, expected(metric, calls, at), None)
+        assert (metric.name, decision.used, decision.measured_at) == (metric.name, wanted, None)
         assert decision.remaining == max(EXACT.subtract(Decimal(1000), max(decision.used, Decimal(0))), 0)
 
 
@@ -79,9 +86,13 @@ def test_in_any_order_and_with_corrections_a_check_says_what_the_domain_says(lim
 
 
 def use(line, *minutes: object, name: str = "e", **changes: object) -> None:
-    at = changes.pop("time", None) or now(line).isoformat()
+    at = changes.pop("time", None) or now(line) - timedelta(seconds=1)
     line.receive(*(
-        event(f"{name}{n}", time=at, data={"minutes": each, "caller": f"c{n}", "region": "asia", **changes})
+        event(
+            f"{name}{n}",
+            time=(at + timedelta(milliseconds=n)).isoformat(),
+            data={"minutes": each, "caller": f"c{n}", "region": "asia", **changes},
+        )
         for n, each in enumerate(minutes)
     ))  # fmt: skip
     line.run()
@@ -153,7 +164,7 @@ def test_what_was_taken_back_too_often_has_no_answer_and_holds_up_no_other_limit
 
 
 def test_a_level_goes_on_and_uses_more_as_time_passes(limited):
-    use(limited, "100", time=(now(limited) - timedelta(days=70)).isoformat())
+    use(limited, "100", time=now(limited) - timedelta(days=70))
     level = next(name for name, each in METRICS.items() if each.aggregation.name == "weighted_sum" and each.recurring)
     at = now(limited)
     period = metrics_bench.period_of(at)
@@ -170,7 +181,7 @@ def test_what_a_measured_metric_leaves_over_moves_into_the_next_period(limited):
     with limited.owner.begin() as conn:
         conn.exec_driver_sql("update entitlements set rollover_max = 300")
     last = metrics_bench.period_of(now(limited)).starts_at - timedelta(days=1)
-    use(limited, "900", time=last.isoformat())
+    use(limited, "900", time=last)
 
     for _ in range(2):
         found = check(limited, "max of minutes 1", now(limited))

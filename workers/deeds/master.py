@@ -15,6 +15,9 @@ from workers.store.master_rows import Tally
 _ACTIONS: Final = {
     "prices": "prices.publish",
     "contract_versions": "prices.publish",
+    "coupons": "prices.publish",
+    "contract_coupons": "prices.publish",
+    "contract_limits": "prices.publish",
     "mappings": "mappings.publish",
     "meters": "meters.publish",
     "meter_versions": "meters.publish",

@@ -14,7 +14,7 @@ from domain.metrics import Kept, Metric, Span
 from domain.metrics.subscribed import NAME as SUBSCRIBED
 from domain.metrics.whole import whole
 from domain.money import EXACT, ZERO
-from domain.periods import Window
+from domain.periods import BillingPeriod, Window
 from workers.store.measures import VALUES_MAX, ValuesTooMany, metrics
 
 #: Values that a check reads of one period; of more it tells what they came to when they were last looked at.
@@ -25,8 +25,10 @@ _ASKED = """unnest(cast(:subscriptions as integer[]), cast(:metrics as integer[]
   cast(:ends as timestamptz[]), cast(:untils as timestamptz[])) with ordinality
   as t (subscription_id, metric_id, starts_at, ends_at, until, n)"""
 #: All windows of the period, whatever their version, lot and dimensions; of earlier ones too, where that carries over.
+#: What a level comes to grows with time; all else is what it is if nothing more happens in the period.
 _HELD = text(f"""
-select t.n, greatest(least(t.until, s.ends_at), t.starts_at) as until, h.size, h.held::text as held
+select t.n, greatest(least(case m.aggregation when 'weighted_sum' then t.until else t.ends_at end, s.ends_at),
+  t.starts_at) as until, h.size, h.held::text as held
 from {_ASKED} join subscriptions s on s.id = t.subscription_id join metrics m on m.id = t.metric_id
 cross join lateral (
   select count(*) as size, json_agg(json_build_array(dimensions, grain_start, value, number::text)) as held from (
@@ -69,9 +71,14 @@ class Unmeasured:
     feature_id: int
     metric_id: int
     aggregation: str
-    window: Window
+    period: BillingPeriod
     until: datetime
     last: Used | None = None
+
+    @property
+    def window(self) -> Window:
+        """The instants of the period."""
+        return self.period.window
 
 
 def measured(conn: Connection, wanted: Sequence[Unmeasured]) -> list[Used]:
@@ -145,4 +152,4 @@ def _quantity(metric: Metric, wanted: Unmeasured, row: Row[Any]) -> Decimal:
     kept: dict[str, dict[str | None, Kept]] = {}
     for key, seen in values.items():
         kept.setdefault(key[0], {})[key[1]] = Kept() + Kept(totals.get(key, ZERO), seen)
-    return whole(metric, kept, Span(wanted.window, row.until))
+    return whole(metric, kept, Span(wanted.period, row.until))

@@ -12,7 +12,7 @@ from domain import entitlements
 from domain.entitlement_terms import Limit, Setting, Switch, Terms
 from domain.entitlements import LOOK_BACK_PERIODS, Decision, Entitlement, FeatureUnknown, Grant, Holding, Used
 from domain.money import ZERO
-from domain.periods import EVER, MonthlyCycle, Window
+from domain.periods import EVER, BillingPeriod, Days, MonthlyCycle, Window
 from workers.store import entitlement_usage as usage
 from workers.store.database import planned_once
 from workers.store.entitlement_usage import Unmeasured
@@ -22,7 +22,7 @@ FEATURES_MAX = 1_000
 #: Questions that are answered together: the planner takes each for the only one, so many would cost their square.
 PORTION = 100
 #: No billing period that we know of is longer than this.
-_PERIOD_DAYS_MAX = 31
+_MONTH_DAYS_MAX = 31
 
 #: Whether the database reads what metric `m` comes to itself, as a sum over its windows; all else is measured.
 SUMMED = "(m.is_plain and m.aggregation <> 'unique_count')"
@@ -64,8 +64,8 @@ since as (
     union all select n, starts_at from granted where rollover_max is distinct from 0) s group by n)
 select a.n, 'asked' as what, a.kind as name, s.starts_at, a.at as ends_at, null::numeric as quantity,
   null::numeric as rollover_max, 0 as priority, false as is_own, null::boolean as is_on, c.zone as text_value,
-  null::numeric as number_value, null::integer[] as thresholds, a.measured, null::timestamptz as measured_at,
-  case when a.is_carried then array[a.subscription_id, a.feature_id, a.metric_id, 1]
+  null::numeric as number_value, array[c.anchor_day, c.months, c.anchor_month]::integer[] as thresholds, a.measured,
+  null::timestamptz as measured_at, case when a.is_carried then array[a.subscription_id, a.feature_id, a.metric_id, 1]
     else array[a.subscription_id, a.feature_id, a.metric_id, 0] end as ids
 from asked a join billing_cycles c on c.id = a.cycle_id left join since s on s.n = a.n
 union all
@@ -80,7 +80,7 @@ union all
 select a.n, 'period', p.starts_on::text, p.starts_at, p.ends_at, case when a.measured is null
     then {USED.format("a", "p.id")}
     when not a.is_moved and (a.measured <> 'weighted_sum' or p.ends_at <= k.measured_at) then k.quantity end,
-  null, 0, false, null, null, k.quantity, null, null, k.measured_at, null
+  null, 0, false, null, p.ends_on::text, k.quantity, null, null, k.measured_at, null
 from asked a left join since s on s.n = a.n cross join lateral (
   select * from billing_periods b where b.cycle_id = a.cycle_id and b.starts_at <= a.at
     and b.ends_at > least(s.starts_at, a.at) order by b.starts_on desc limit {LOOK_BACK_PERIODS + 1}) p
@@ -200,12 +200,12 @@ def _periods(asked: Row[Any], rows: Sequence[Row[Any]]) -> list[Used | Unmeasure
         return list(kept.values())
     if since is None or since <= EVER:
         since = min((each.window.starts_at for each in kept.values()), default=at)
-    first = max(min(since, at), at - timedelta(days=_PERIOD_DAYS_MAX * LOOK_BACK_PERIODS))
-    cycle, periods = MonthlyCycle(zone), list[Used | Unmeasured]()
+    cycle, periods = MonthlyCycle(zone, *asked.thresholds), list[Used | Unmeasured]()
+    first = max(min(since, at), at - timedelta(days=_MONTH_DAYS_MAX * cycle.months * LOOK_BACK_PERIODS))
     for period in cycle.periods_from(cycle.period_at(first).days.first_on):
         if period.starts_at > at:
             break
-        periods.append(kept.get(period.days.first_on) or _idle(asked, period.window))
+        periods.append(kept.get(period.days.first_on) or _idle(asked, period))
     return periods
 
 
@@ -215,20 +215,21 @@ def _part(asked: Row[Any], row: Row[Any]) -> Used | Unmeasured:
     if row.quantity is not None:
         return Used(window, row.quantity)
     last = None if row.number_value is None else Used(window, row.number_value, row.measured_at)
-    return _unmeasured(asked, window, last)
+    days = Days(date.fromisoformat(row.name), date.fromisoformat(row.text_value))
+    return _unmeasured(asked, BillingPeriod(asked.text_value, days, window), last)
 
 
-def _idle(asked: Row[Any], window: Window) -> Used | Unmeasured:
+def _idle(asked: Row[Any], period: BillingPeriod) -> Used | Unmeasured:
     """A period that no usage was ever aggregated in: there is only what carries over."""
     if asked.measured is None or not asked.ids[3]:
-        return Used(window, ZERO)
-    return _unmeasured(asked, window, None)
+        return Used(period.window, ZERO)
+    return _unmeasured(asked, period, None)
 
 
-def _unmeasured(asked: Row[Any], window: Window, last: Used | None) -> Unmeasured:
+def _unmeasured(asked: Row[Any], period: BillingPeriod, last: Used | None) -> Unmeasured:
     subscription_id, feature_id, metric_id, _ = asked.ids
-    until = min(asked.ends_at, window.ends_at)
-    return Unmeasured(subscription_id, feature_id, metric_id, asked.measured, window, until, last)
+    until = min(asked.ends_at, period.ends_at)
+    return Unmeasured(subscription_id, feature_id, metric_id, asked.measured, period, until, last)
 
 
 _ENTITLED = text("""

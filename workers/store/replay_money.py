@@ -7,7 +7,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, text
 
 from domain.errors import Rejection
-from domain.money import Currency, Money, total
+from domain.money import EXACT, ZERO, Currency, Money, exact_sum, total
 from domain.rating import correction
 from domain.replays import Difference
 from workers.rating import Rated, Run, rated
@@ -136,19 +136,33 @@ def added(conn: Connection, batches: Sequence[int]) -> int:
     return int(conn.execute(_ADDED, {"batches": list(batches)}).scalar_one())
 
 
-Bill = Decimal | Rejection
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a subscription would be billed in a period by metric, and what drafts without lines will bill it."""
+
+    nets: Mapping[int, Decimal]
+    pending: Mapping[int, Decimal]
+
+    @property
+    def net(self) -> Decimal:
+        """The sum over all metrics."""
+        return exact_sum(self.nets.values())
+
+
+Bill = Billed | Rejection
 
 
 def bills(conn: Connection, found: Sequence[Touched]) -> list[Bill]:
     """What each would be billed now, rounded line by line and less what is billed; or why it cannot be priced."""
     runs = [each.run for each in found]
     windows, priced = rated_usages.windows(conn, runs), rated_usages.priced(conn, runs)
-    billed = _billed(conn, found)
+    billed, pending = _billed(conn, found)
     made: list[Bill] = []
     for each in found:
         try:
             lines = rated([each.run], windows, priced)
-            made.append(_net(lines, Currency(each.run.currency), billed.get(_key(each), {})))
+            nets = _nets(lines, Currency(each.run.currency), billed.get(_key(each), {}))
+            made.append(Billed(nets, pending.get(_key(each), {})))
         except Rejection as rejection:
             made.append(rejection)
     return made
@@ -158,25 +172,34 @@ def _key(found: Touched) -> tuple[int, int]:
     return found.run.subscription_id, found.run.billing_period_id
 
 
-def _net(lines: Sequence[Rated], currency: Currency, billed: Mapping[_Line, Decimal]) -> Decimal:
-    nets = (
-        correction(
-            line.usage.amount,
-            billed=Money(billed.get((line.metric_id, line.price_id, line.dimensions), Decimal(0)), currency),
-        )
-        for line in lines
-    )
-    return total(nets, currency).amount
+def _nets(lines: Sequence[Rated], currency: Currency, billed: Mapping[_Line, Decimal]) -> dict[int, Decimal]:
+    nets: dict[int, Decimal] = {}
+    for line in lines:
+        before = Money(billed.get((line.metric_id, line.price_id, line.dimensions), ZERO), currency)
+        net = correction(line.usage.amount, billed=before)
+        nets[line.metric_id] = EXACT.add(nets.get(line.metric_id, ZERO), net.amount)
+    return nets
 
 
-def _billed(conn: Connection, found: Sequence[Touched]) -> dict[tuple[int, int], dict[_Line, Decimal]]:
+_Period = tuple[int, int]
+
+
+def _billed(
+    conn: Connection, found: Sequence[Touched]
+) -> tuple[dict[_Period, dict[_Line, Decimal]], dict[_Period, dict[int, Decimal]]]:
+    """By subscription and period, what is billed or will be of each line, and of that by metric what will be."""
     currencies = {_key(each): Currency(each.run.currency) for each in found}
-    sums: dict[tuple[int, int], dict[_Line, Decimal]] = {}
+    sums: dict[_Period, dict[_Line, Decimal]] = {}
+    pending: dict[_Period, dict[int, Decimal]] = {}
     for row in conn.execute(_BILLED, _values(found)):
         key = (row.subscription_id, row.billing_period_id)
-        amount = row.billed if row.pending is None else Money(row.pending, currencies[key]).rounded().amount
+        amount = row.billed
+        if row.pending is not None:
+            amount = Money(row.pending, currencies[key]).rounded().amount
+            coming = pending.setdefault(key, {})
+            coming[row.metric_id] = EXACT.add(coming.get(row.metric_id, ZERO), EXACT.subtract(amount, row.billed))
         sums.setdefault(key, {})[row.metric_id, row.price_id, row.dimensions] = amount
-    return sums
+    return sums, pending
 
 
 def of_drafts(conn: Connection, work_ids: Sequence[int]) -> list[Difference]:
