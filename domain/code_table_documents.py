@@ -30,4 +30,13 @@ tax_engine_unknown high
 posting_differs high
     The ERP booked other totals than the document has.
     Compare both and correct in the ERP.
+einvoice_incomplete low
+    Master data do not hold what an electronic invoice has to say, such as an address.
+    Load what is named; the document itself stays as it is.
+einvoice_against_rules low
+    The document would break a business rule of EN 16931.
+    Read which; correct the parties' tax numbers or the tax rates for documents to come.
+einvoice_unknown low
+    There is no issued document with this number, or it is void.
+    `tallyline trace --invoice NUMBER` shows what became of it.
 """

@@ -31,7 +31,7 @@ def demo(*words: str) -> NoReturn:
 def test(*words: str) -> NoReturn:
     """Run all tests on private RabbitMQ, Redis and PostgreSQL; ARGS="-k words" for some of them."""
     bootstrap.environment("dev")
-    os.environ.update(bootstrap.node())
+    os.environ.update(bootstrap.node() | bootstrap.rules())
     _become("-m", "infra.stack", "--hledger", "--", str(PYTHON), "-m", "pytest", *words)
 
 

@@ -12,6 +12,7 @@ from workers.cli import (
     entitlements,
     exceptions,
     explain,
+    invoices,
     master,
     meters,
     on_call,
@@ -55,6 +56,7 @@ app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(explain.explain)
+app.add_typer(invoices.app, name="invoices")
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)

@@ -32,6 +32,7 @@ from workers.store.master_party_models import (
     System,
 )
 from workers.store.master_price_models import BookEntry, Phase, Prices
+from workers.store.master_tax_models import PaymentDays, TaxRate
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -94,11 +95,16 @@ class Version(_Part):
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays.
+
+    Its invoices are due so many days after their date, by default as the legal entity says.
+    """
 
     account: Ref | None = None
     legal_entity: Slug | None = None
     currency: Code | None = None
+    prices_include_tax: bool = False
+    payment_days: PaymentDays | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
     coupons: list[ContractCoupon] = []
@@ -248,17 +254,6 @@ class Mapping(_Part):
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
     owner: Name | None = None
-
-
-class TaxRate(_Part):
-    """Percent of a tax category in a jurisdiction from a day on, and where that is written."""
-
-    jurisdiction: Ref
-    category: Ref
-    rate: Decimal = Field(ge=0, strict=False)
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
-    source: Name
 
 
 class MasterData(_Part):

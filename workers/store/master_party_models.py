@@ -6,22 +6,13 @@ from typing import Annotated
 from pydantic import BaseModel, Field, StringConstraints
 
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
+from workers.store.master_tax_models import Address, PaymentDays, TaxExemption, TaxRegistration
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
 class _Part(BaseModel):
     model_config = STRICT
-
-
-class TaxRegistration(_Part):
-    """Under which number the legal entity is registered for tax in a country, from a day on."""
-
-    country: Country
-    number: Ref
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
 
 
 class Breakers(_Part):
@@ -50,6 +41,8 @@ class LegalEntity(_Part):
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
     tax_registrations: list[TaxRegistration] = []
+    addresses: list[Address] = []
+    payment_days: PaymentDays | None = None
     breakers: Breakers = Breakers()
 
 
@@ -81,6 +74,9 @@ class Account(_Part):
     parent: Ref | None = None
     bill_to: Ref | None = None
     identities: list[Identity] = []
+    tax_registrations: list[TaxRegistration] = []
+    tax_exemptions: list[TaxExemption] = []
+    addresses: list[Address] = []
 
 
 class Product(_Part):
