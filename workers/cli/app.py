@@ -21,6 +21,7 @@ from workers.cli import (
     repair,
     replay,
     retention,
+    revenue,
     send,
     sources,
     status,
@@ -62,6 +63,7 @@ app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")
 app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(prepaid.app, name="credits")
+app.add_typer(revenue.app, name="revenue")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 people.app.command("on-call")(on_call.on_call)

@@ -15,6 +15,7 @@ from workers.store.master_rows import Tally
 _ACTIONS: Final = {
     "prices": "prices.publish",
     "contract_versions": "prices.publish",
+    "revenue_rules": "prices.publish",
     "mappings": "mappings.publish",
     "meters": "meters.publish",
     "meter_versions": "meters.publish",

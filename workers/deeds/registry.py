@@ -4,13 +4,25 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from workers.deeds import documents, master, people, policies, prepaid, prices, replays, retention, runs, sources
+from workers.deeds import (
+    documents,
+    master,
+    people,
+    policies,
+    prepaid,
+    prices,
+    replays,
+    retention,
+    revenue,
+    runs,
+    sources,
+)
 from workers.deeds.deed import Deed
 
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
     {
         deed.name: deed
-        for module in (documents, master, people, policies, prepaid, prices, replays, retention, runs, sources)
+        for module in (documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources)
         for deed in module.DEEDS
     }
 )

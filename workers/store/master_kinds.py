@@ -26,6 +26,11 @@ LEGAL_ENTITIES: Final = Kind(
     },
     "its books rest on that; add another legal entity",
 )
+REVENUE_RULES: Final = Kind(
+    "revenue_rules",
+    {"legal_entity_id": "text", "revenue_account": "text"},
+    free={"method": "text", "deferred_account": "text", "asset_account": "text"},
+)
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},

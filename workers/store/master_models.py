@@ -21,7 +21,16 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, Cancellation, LegalEntity, Phase, Product, Renewal, System
+from workers.store.master_party_models import (
+    Account,
+    Cancellation,
+    LegalEntity,
+    Phase,
+    Product,
+    Renewal,
+    RevenueRule,
+    System,
+)
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -252,6 +261,7 @@ class MasterData(_Part):
 
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
+    revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from domain.revenue import ASSET_ACCOUNT, DEFERRED_ACCOUNT, Method
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
@@ -35,6 +36,17 @@ class LegalEntity(_Part):
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
     tax_registrations: list[TaxRegistration] = []
+
+
+class RevenueRule(_Part):
+    """How what is booked on a revenue account is earned, and on which accounts it waits for that, or to be billed.
+
+    Without a method fees and seats are earned by the days of their service, usage as it is used.
+    """
+
+    method: Method | None = None
+    deferred_account: Name = DEFERRED_ACCOUNT
+    asset_account: Name = ASSET_ACCOUNT
 
 
 class Identity(_Part):

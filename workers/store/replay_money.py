@@ -14,7 +14,7 @@ from workers.rating import Rated, Run, rated
 from workers.store import drafts, rated_usages
 
 #: A line of a period by subscription: (metric, price, dimensions).
-_Line = tuple[int, int, str]
+Line = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,21 +114,21 @@ def touched(conn: Connection, batches: Sequence[int]) -> list[Touched]:
     ]  # fmt: skip
 
 
-def _values(found: Sequence[Touched]) -> dict[str, object]:
+def _values(runs: Sequence[Run]) -> dict[str, object]:
     return {
-        "subscriptions": [each.run.subscription_id for each in found],
-        "periods": [each.run.billing_period_id for each in found],
+        "subscriptions": [run.subscription_id for run in runs],
+        "periods": [run.billing_period_id for run in runs],
     }
 
 
 def hold(conn: Connection, found: Sequence[Touched]) -> int:
     """Keep others from adding to the windows that are there; the usages in them."""
-    return sum(conn.execute(_HOLD, _values(found)).scalars())
+    return sum(conn.execute(_HOLD, _values([each.run for each in found])).scalars())
 
 
 def usages(conn: Connection, found: Sequence[Touched]) -> int:
     """The usages in all windows of these subscriptions and periods now."""
-    return int(conn.execute(_EVENTS, _values(found)).scalar_one())
+    return int(conn.execute(_EVENTS, _values([each.run for each in found])).scalar_one())
 
 
 def added(conn: Connection, batches: Sequence[int]) -> int:
@@ -143,22 +143,22 @@ def bills(conn: Connection, found: Sequence[Touched]) -> list[Bill]:
     """What each would be billed now, rounded line by line and less what is billed; or why it cannot be priced."""
     runs = [each.run for each in found]
     windows, priced = rated_usages.windows(conn, runs), rated_usages.priced(conn, runs)
-    billed = _billed(conn, found)
+    billed = billed_of(conn, runs)
     made: list[Bill] = []
     for each in found:
         try:
             lines = rated([each.run], windows, priced)
-            made.append(_net(lines, Currency(each.run.currency), billed.get(_key(each), {})))
+            made.append(_net(lines, Currency(each.run.currency), billed.get(_key(each.run), {})))
         except Rejection as rejection:
             made.append(rejection)
     return made
 
 
-def _key(found: Touched) -> tuple[int, int]:
-    return found.run.subscription_id, found.run.billing_period_id
+def _key(run: Run) -> tuple[int, int]:
+    return run.subscription_id, run.billing_period_id
 
 
-def _net(lines: Sequence[Rated], currency: Currency, billed: Mapping[_Line, Decimal]) -> Decimal:
+def _net(lines: Sequence[Rated], currency: Currency, billed: Mapping[Line, Decimal]) -> Decimal:
     nets = (
         correction(
             line.usage.amount,
@@ -169,10 +169,11 @@ def _net(lines: Sequence[Rated], currency: Currency, billed: Mapping[_Line, Deci
     return total(nets, currency).amount
 
 
-def _billed(conn: Connection, found: Sequence[Touched]) -> dict[tuple[int, int], dict[_Line, Decimal]]:
-    currencies = {_key(each): Currency(each.run.currency) for each in found}
-    sums: dict[tuple[int, int], dict[_Line, Decimal]] = {}
-    for row in conn.execute(_BILLED, _values(found)):
+def billed_of(conn: Connection, runs: Sequence[Run]) -> dict[tuple[int, int], dict[Line, Decimal]]:
+    """What documents hold of each line, or will once a rated draft has its lines, by subscription and period."""
+    currencies = {_key(run): Currency(run.currency) for run in runs}
+    sums: dict[tuple[int, int], dict[Line, Decimal]] = {}
+    for row in conn.execute(_BILLED, _values(runs)):
         key = (row.subscription_id, row.billing_period_id)
         amount = row.billed if row.pending is None else Money(row.pending, currencies[key]).rounded().amount
         sums.setdefault(key, {})[row.metric_id, row.price_id, row.dimensions] = amount
