@@ -18,6 +18,11 @@ METHODS: Final[tuple[Method, ...]] = get_args(Method)
 #: Accounts of a legal entity that names no others: of what is paid and not earned, and earned and not billed.
 DEFERRED_ACCOUNT: Final = "liabilities:deferred-revenue"
 ASSET_ACCOUNT: Final = "assets:contract-asset"
+#: The same for prepaid credits: what was paid ahead, what was paid for it, what of it is never drawn, what was given.
+LIABILITY_ACCOUNT: Final = "liabilities:prepaid-credits"
+RECEIVED_ACCOUNT: Final = "assets:received-for-credits"
+BREAKAGE_ACCOUNT: Final = "revenue:breakage"
+GIVEN_ACCOUNT: Final = "revenue:credits-given"
 
 #: Amounts by accounting period, none of them zero; a period is its first day.
 Amounts = Mapping[date, Money]

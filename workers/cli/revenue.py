@@ -93,13 +93,16 @@ def show(entity: Entity, period: Period, as_json: AsJson = False) -> None:
         with snapshot() as conn:
             balances = revenue_runs.waterfall(conn, meant)
             ahead, closed = revenue_runs.ahead(conn, meant), revenue_runs.closing_of(conn, meant)
-    deferred, assets = ([row for row in balances if row.balance == name] for name in ("deferred", "contract_asset"))
+    deferred, assets, prepaid = (
+        [row for row in balances if row.balance == name] for name in ("deferred", "contract_asset", "credits")
+    )
     if as_json:
         console.print_json({
             "legal_entity": entity, "period": f"{meant.period:%Y-%m}", "is_closed": closed is not None,
             "closed": None if closed is None else closed._asdict(),
             "deferred": [_moves(row, "recognised") for row in deferred],
             "contract_assets": [_moves(row, "reversed") for row in assets],
+            "credits": [{**_moves(row, "drawn"), "expired": row.expired} for row in prepaid],
             "ahead": [{**row._asdict(), "period": _label(row.period)} for row in ahead],
         })  # fmt: skip
         return
@@ -107,6 +110,7 @@ def show(entity: Entity, period: Period, as_json: AsJson = False) -> None:
     out.print(f"{entity} {meant.period:%Y-%m} is {'open' if closed is None else f'closed by {closed.closed_by}'}")
     _print("Deferred revenue", "recognised", deferred)
     _print("Earned and not billed", "reversed", assets)
+    _print("Prepaid credits", "drawn", prepaid)
     if ahead:
         shown = [[row.account, row.currency, _label(row.period), f"{row.amount:,}"] for row in ahead]
         out.print(console.table("Still to be earned", ["account", "currency", "in", "amount#"], shown))
@@ -118,11 +122,12 @@ def _moves(row: Row[Any], released: str) -> dict[str, object]:
 
 
 def _print(title: str, released: str, rows: Sequence[Row[Any]]) -> None:
-    columns = ["account", "currency", "opening#", "added#", f"{released}#", "closing#"]
+    columns = ["account", "currency", "opening#", "added#", f"{released}#", "expired#", "closing#"]
     shown = [
-        [row.account, row.currency, *(f"{each:,}" for each in (row.opening, row.added, row.released, row.closing))]
+        [row.account, row.currency,
+         *(f"{each:,}" for each in (row.opening, row.added, row.released, row.expired, row.closing))]
         for row in rows
-    ]
+    ]  # fmt: skip
     if rows:
         console.out().print(console.table(title, columns, shown))
 

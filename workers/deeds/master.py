@@ -16,6 +16,7 @@ _ACTIONS: Final = {
     "prices": "prices.publish",
     "contract_versions": "prices.publish",
     "revenue_rules": "prices.publish",
+    "credit_accounts": "prices.publish",
     "mappings": "mappings.publish",
     "meters": "meters.publish",
     "meter_versions": "meters.publish",

@@ -20,7 +20,7 @@ from workers.store.master_lifecycle import put_lifecycle
 from workers.store.master_models import BOOK, HERE, MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
-from workers.store.master_revenue import put_revenue_rules
+from workers.store.master_revenue import put_credit_accounts, put_revenue_rules
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
 from workers.store.master_systems import put_systems
@@ -90,6 +90,7 @@ def publish(
     complete(loading)
     put_parties(loading)
     put_revenue_rules(loading)
+    put_credit_accounts(loading)
     put_systems(loading)
     put_sources(loading)
     put_dimensions(loading)

@@ -31,6 +31,13 @@ REVENUE_RULES: Final = Kind(
     {"legal_entity_id": "text", "revenue_account": "text"},
     free={"method": "text", "deferred_account": "text", "asset_account": "text"},
 )
+CREDIT_ACCOUNTS: Final = Kind(
+    "credit_accounts",
+    {"legal_entity_id": "text"},
+    free={
+        "liability_account": "text", "received_account": "text", "breakage_account": "text", "given_account": "text",
+    },
+)  # fmt: skip
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},

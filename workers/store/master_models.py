@@ -24,6 +24,7 @@ from workers.store.master_fields import (
 from workers.store.master_party_models import (
     Account,
     Cancellation,
+    CreditAccounts,
     LegalEntity,
     Phase,
     Product,
@@ -262,6 +263,7 @@ class MasterData(_Part):
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
     revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
+    credit_accounts: dict[Slug, CreditAccounts] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}

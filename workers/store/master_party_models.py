@@ -4,7 +4,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from domain.revenue import ASSET_ACCOUNT, DEFERRED_ACCOUNT, Method
+from domain.revenue import (
+    ASSET_ACCOUNT,
+    BREAKAGE_ACCOUNT,
+    DEFERRED_ACCOUNT,
+    GIVEN_ACCOUNT,
+    LIABILITY_ACCOUNT,
+    RECEIVED_ACCOUNT,
+    Method,
+)
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
 
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
@@ -47,6 +55,15 @@ class RevenueRule(_Part):
     method: Method | None = None
     deferred_account: Name = DEFERRED_ACCOUNT
     asset_account: Name = ASSET_ACCOUNT
+
+
+class CreditAccounts(_Part):
+    """Where prepaid credits are booked: what was paid ahead and for it, what of it expired, and what was given."""
+
+    liability_account: Name = LIABILITY_ACCOUNT
+    received_account: Name = RECEIVED_ACCOUNT
+    breakage_account: Name = BREAKAGE_ACCOUNT
+    given_account: Name = GIVEN_ACCOUNT
 
 
 class Identity(_Part):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from domain.periods import local_date
 from domain.revenue import accounting_period, next_period, previous_period
+from workers.store import credit_bookings
 from workers.store.revenue_entries import booking
 from workers.unit import database_now
 
@@ -75,11 +76,15 @@ def hold(conn: Connection, legal_entity_id: str) -> None:
 
 
 def recognise(conn: Connection, meant: AccountingPeriod) -> list[Recognised]:
-    """Recognise what is due in the open periods up to this one; what was, is not recognised again."""
+    """Recognise what is due in the open periods up to this one, credits that expired too; nothing is twice.
+
+    What else became of prepaid credits is booked with it.
+    """
     hold(conn, meant.legal_entity_id)
-    found = conn.execute(_RECOGNISE, meant.values)
     return [
-        Recognised(accounting_period(row.posting_on), row.currency, row.revenue_account, row.amount) for row in found
+        Recognised(accounting_period(row.posting_on), row.currency, row.revenue_account, row.amount)
+        for statement in (_RECOGNISE, credit_bookings.BOOK)
+        for row in conn.execute(statement, meant.values)
     ]
 
 
@@ -92,31 +97,33 @@ def today(conn: Connection, legal_entity_id: str) -> date | None:
 
 
 def last_ended(conn: Connection) -> list[AccountingPeriod]:
-    """The accounting period that has ended last, of every legal entity that has deferred anything."""
+    """The accounting period that has ended last, of every legal entity that defers anything or has granted credits."""
     now = database_now(conn)
     found = conn.execute(
         text("""select e.id, e.zone from legal_entities e
              where exists (select from revenue_schedules s where s.legal_entity_id = e.id and s.is_deferred)
+               or exists (select from credit_grants g where g.legal_entity_id = e.id)
              order by e.id""")
     )
     return [AccountingPeriod(row.id, previous_period(local_date(now, row.zone))) for row in found]
 
 
-#: A balance at the beginning of a period, what moved it and how, and what is left; credit positive for what is
-#: deferred, debit positive for what is earned and not billed.
+#: A balance at the beginning of a period, what moved it and how, and what is left; debit positive for what is earned
+#: and not billed, credit positive for the others.
 _WATERFALL = text("""
 with legs as (
   select j.kind, j.posting_on, j.currency, p.ledger_account, p.balance,
-    case p.balance when 'deferred' then -p.amount else p.amount end as amount
+    case p.balance when 'contract_asset' then p.amount else -p.amount end as amount
   from journal_entries j join postings p on p.journal_entry_id = j.id
   where j.legal_entity_id = :entity and j.kind not in ('document', 'reversal') and j.posting_on < :end_on
     and p.balance is not null)
 select balance, currency, ledger_account as account,
   coalesce(sum(amount) filter (where posting_on < :period), 0) as opening,
   coalesce(sum(amount) filter (where posting_on >= :period
-    and kind in ('deferral', 'deferral_reversal', 'accrual')), 0) as added,
+    and kind in ('deferral', 'deferral_reversal', 'accrual', 'credits_granted')), 0) as added,
   coalesce(-sum(amount) filter (where posting_on >= :period
-    and kind in ('recognition', 'accrual_reversal')), 0) as released,
+    and kind in ('recognition', 'accrual_reversal', 'credits_drawn')), 0) as released,
+  coalesce(-sum(amount) filter (where posting_on >= :period and kind = 'credits_expired'), 0) as expired,
   sum(amount) as closing
 from legs group by balance, currency, ledger_account order by balance desc, currency, account
 """)
@@ -134,7 +141,7 @@ group by 1, 2, 3 having sum(s.amount) <> 0 order by 1, 2, 3
 
 
 def waterfall(conn: Connection, meant: AccountingPeriod) -> Sequence[Row[Any]]:
-    """Of each account and currency what is deferred (or earned and not billed): opening, added, released, closing."""
+    """Of each balance, account and currency: opening, added, released, expired (of credits only), closing."""
     return conn.execute(_WATERFALL, meant.values).all()
 
 

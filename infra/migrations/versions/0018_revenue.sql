@@ -11,6 +11,24 @@ create table revenue_rules (                        -- how lines of a revenue ac
   check (revenue_account <> all(array[deferred_account, asset_account]) and deferred_account <> asset_account)
 );
 
+create table credit_accounts (                      -- where prepaid credits of a legal entity are booked
+  legal_entity_id   text primary key references legal_entities on delete restrict,
+  liability_account text not null check (length(liability_account) between 1 and 255),   -- paid ahead, not drawn yet
+  received_account  text not null check (length(received_account) between 1 and 255),    -- what was paid for it
+  breakage_account  text not null check (length(breakage_account) between 1 and 255),    -- paid for, and never drawn
+  given_account     text not null check (length(given_account) between 1 and 255),       -- drawn, and never paid for
+  check (liability_account <> all(array[received_account, breakage_account, given_account]))
+);
+-- What is given is no liability: it lessens revenue when it is drawn. A grant that is carried on stays what it was.
+alter table credit_grants add column is_paid boolean not null default false;
+create function credit_grant_stays_paid() returns trigger language plpgsql set search_path = pg_catalog, public as $$
+begin
+  select g.is_paid into new.is_paid from credit_grants g where g.id = new.carried_from;
+  return new;
+end $$;
+create trigger credit_grants_carried before insert on credit_grants for each row when (new.carried_from is not null)
+  execute function credit_grant_stays_paid();
+
 -- ------------------------------------------------------------------------------------------------- accounting periods
 create table accounting_periods (                   -- a row when one is closed for revenue; all before it are closed too
   legal_entity_id text not null references legal_entities on delete restrict,
@@ -52,15 +70,16 @@ create trigger accounting_periods_close before insert on accounting_periods
 alter table journal_entries alter invoice_id drop not null;
 alter table journal_entries drop constraint journal_entries_kind_check;
 alter table journal_entries add constraint journal_entries_kind_check check (kind in ('document', 'reversal',
-  'deferral', 'deferral_reversal', 'recognition', 'accrual', 'accrual_reversal'));
+  'deferral', 'deferral_reversal', 'recognition', 'accrual', 'accrual_reversal', 'credits_granted', 'credits_drawn',
+  'credits_expired'));
 alter table journal_entries add constraint journal_entries_invoice_check
-  check ((invoice_id is null) = (kind in ('recognition', 'accrual', 'accrual_reversal')));
+  check ((invoice_id is not null) = (kind in ('document', 'reversal', 'deferral', 'deferral_reversal')));
 create unique index journal_entries_accrued on journal_entries (legal_entity_id, kind, posting_on, currency)
   where kind in ('accrual', 'accrual_reversal');
 create index journal_entries_revenue on journal_entries (legal_entity_id, posting_on)
   where kind not in ('document', 'reversal');
--- Which balance a leg moves: what is paid and not earned, or earned and not billed.
-alter table postings add column balance text check (balance in ('deferred', 'contract_asset'));
+-- Which balance a leg moves: what is billed and not earned, earned and not billed, or paid ahead and not drawn.
+alter table postings add column balance text check (balance in ('deferred', 'contract_asset', 'credits'));
 
 create function journal_entries_are_open() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 declare
@@ -102,6 +121,11 @@ create table recognitions (                         -- append-only: the entry th
   journal_entry_id bigint not null references journal_entries on delete restrict
 );
 create index recognitions_entry on recognitions (journal_entry_id);
+
+create table credit_bookings (                      -- append-only: the entry that booked what became of a credit, once
+  credit_entry_id  bigint primary key references credit_entries on delete restrict,
+  journal_entry_id bigint references journal_entries on delete restrict   -- null: it moves nothing in the books
+);
 
 create function revenue_schedules_sum() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 declare
@@ -160,20 +184,23 @@ create trigger accruals_of_now after insert on accruals referencing new table as
 -- ------------------------------------------------------------------------------------------------- audit and rights
 call audit_govern('revenue_rules', 'legal_entity_id,revenue_account',
   $q$r.legal_entity_id || '/' || r.revenue_account$q$);
+call audit_govern('credit_accounts', 'legal_entity_id', 'r.legal_entity_id');
 call audit_govern('accounting_periods', 'legal_entity_id,period', $q$r.legal_entity_id || '/' || r.period$q$);
 do $$
 declare
   kept text;
 begin
-  foreach kept in array array['accounting_periods', 'revenue_schedules', 'recognitions', 'accruals'] loop
+  foreach kept in array array['accounting_periods', 'revenue_schedules', 'recognitions', 'accruals',
+    'credit_bookings'] loop
     execute format('create trigger revenue_stays before update or delete on %I for each statement
       execute function audit_is_append_only()', kept);
     execute format('revoke all on %I from public', kept);
     execute format('grant select, insert on %I to tallyline_app', kept);
   end loop;
 end $$;
-revoke all on revenue_rules from public;
-grant select, insert on revenue_rules to tallyline_app;
+revoke all on revenue_rules, credit_accounts from public;
+grant select, insert on revenue_rules, credit_accounts to tallyline_app;
+grant update (liability_account, received_account, breakage_account, given_account) on credit_accounts to tallyline_app;
 grant update (method, deferred_account, asset_account) on revenue_rules to tallyline_app;
 grant usage on all sequences in schema public to tallyline_app;
 

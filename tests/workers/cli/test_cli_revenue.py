@@ -8,6 +8,8 @@ revenue_rules:
   newark:
     "*": {deferred_account: "liabilities:paid-ahead"}
     "revenue:landing": {method: monthly}
+credit_accounts:
+  newark: {breakage_account: "revenue:unused-credits"}
 """
 
 
@@ -105,7 +107,11 @@ def test_rules_of_revenue_accounts_are_master_data(airports, tmp_path):
     assert airports("master", "load", file).code == 0
     again = airports.json("master", "load", file)
 
-    assert (again["new"], again["same"]) == ({}, {"revenue_rules": 2})
+    assert (again["new"], again["same"]) == ({}, {"revenue_rules": 2, "credit_accounts": 1})
+    assert airports.rows("select * from credit_accounts") == [
+        ("newark", "liabilities:prepaid-credits", "assets:received-for-credits", "revenue:unused-credits",
+         "revenue:credits-given"),
+    ]  # fmt: skip
     assert airports.rows("select * from revenue_rules order by 2") == [
         ("newark", "*", None, "liabilities:paid-ahead", "assets:contract-asset"),
         ("newark", "revenue:landing", "monthly", "liabilities:deferred-revenue", "assets:contract-asset"),
@@ -119,11 +125,13 @@ def test_rules_of_revenue_accounts_are_master_data(airports, tmp_path):
         ('  newark: {"r": {deferred_account: "r"}}', "books two of its balances on one account"),
         ('  newark: {"r": {deferred_account: "a", asset_account: "a"}}', "books two of its balances on one account"),
         ('  newark: {"r": {method: yearly}}', "revenue_rules.newark.r.method"),
+        ("credit_accounts:\n  nowhere: {}", "there is no legal entity 'nowhere'"),
+        ('credit_accounts:\n  newark: {liability_account: "a", given_account: "a"}', "is booked with something else"),
     ],
 )
 def test_rules_that_make_no_sense_are_refused(airports, tmp_path, rules, says):
     file = tmp_path / "rules.yaml"
-    file.write_text(f"revenue_rules:\n{rules}\n")
+    file.write_text(rules if rules.startswith("credit") else f"revenue_rules:\n{rules}\n")
 
     ran = airports("master", "load", file)
 
@@ -171,3 +179,16 @@ def test_closing_waits_for_a_second_person(airports):
 
     assert asked.code == 4
     assert airports.rows("select * from accounting_periods") == []
+
+
+def test_credits_that_are_paid_show_as_a_liability(airports):
+    terms = ("--entity", "newark", "--currency", "USD", "--from", "2013-01-01", "--reason", "paid ahead", "--paid")
+    airports("credits", "grant", "UA", "250.00", *terms)
+
+    airports("revenue", "run", "newark", "2013-01")
+
+    (credits_,) = airports.json("revenue", "show", "newark", "2013-01")["credits"]
+    assert [credits_[name] for name in ("opening", "added", "drawn", "expired", "closing")] == [
+        "0", "250.00", "0", "0", "250.00",
+    ]  # fmt: skip
+    assert "Prepaid credits" in airports("revenue", "show", "newark", "2013-01").out
