@@ -58,7 +58,8 @@ def measured_windows(
     for whole, own in grains.items():
         metric = metrics[whole.metric]
         counted = [key for key in kept if _is_carried(key, whole)] if metric.carries_over else own
-        measured[whole] = metric.measured([kept[key] for key in counted], spans[whole.period_starts_on])
+        starts = [key.grain_starts_at for key in counted]
+        measured[whole] = metric.measured([kept[key] for key in counted], spans[whole.period_starts_on], starts=starts)
     return measured
 
 

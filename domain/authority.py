@@ -64,6 +64,7 @@ runs.request | operator finance | ask for a billing period to be billed, and set
 runs.override | finance | let what is in the way of a billing run pass
 runs.override_total | finance | let control totals that differ pass
 runs.approve | approver | approve the drafts of a billing run
+runs.release | finance | let a parked account's draft go out
 runs.reopen | finance | reopen a closed period
 credits.grant | finance | give credit
 revenue.run | operator finance | recognise the revenue that is due in an accounting period

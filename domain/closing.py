@@ -78,7 +78,6 @@ CONDITIONS: Final = (
     Condition("frozen", "usage_does_not_add_up"),
     Condition("drafted", "work_open"),
     Condition("drafted", "drafts_blocked", is_overridable=True),
-    Condition("approved", "accounts_parked", is_overridable=True),
     Condition("approved", "issue_date_too_early"),
     Condition("approved", "accounting_period_closed"),
     Condition("approved", "approval_missing"),
@@ -86,6 +85,7 @@ CONDITIONS: Final = (
     Condition("reconciled", "posting_differs"),
     Condition("reconciled", "control_totals_differ", is_overridable=True),
     Condition("closed", "usage_does_not_add_up"),
+    Condition("closed", "accounts_parked"),
     Condition("closed", "usage_in_flight"),
 )
 EXCEPTIONS_STAGE: Final[Stage] = "frozen"

@@ -9,14 +9,14 @@ row_unreadable medium
     Write one row a line, in UTF-8, with as many cells as the heading.
 register_reading_ambiguous high
     A register shows less than before, which neither a marked reset nor a plausible roll-over explains.
-    Mark the reset, give the register's capacity, or correct the reading, then import the file again.
+    Mark the reset or correct the reading: in the file, and import it again; of usage, `tallyline replay edit`.
 register_reading_implausible high
-    A register shows more than it can hold, or so much more than before that the reading must be wrong.
-    Correct the reading, or raise what may be used between two readings, then import the file again.
+    A register shows less than zero, more than it can hold, or so much more than before that the reading must be wrong.
+    Correct the reading in the file, and import it again; of usage, `tallyline replay edit`, or dismiss it.
 register_reading_late medium
     A reading lies before the last one that was taken, so the difference that was made then holds its usage already.
     Nothing is lost; leave it out, or import the readings of a period together.
 register_readings_conflict medium
     Two readings of a register at one instant differ.
-    Keep the right one, or mark the one after a reset as such, then import the file again.
+    Keep the right one, or mark the one after a reset: in the file, and import it again; of usage, dismiss or edit.
 """

@@ -1,9 +1,12 @@
 """Commitments: what is paid at least, what is paid at most, and what is promised for each window of time."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 
 from domain.money import EXACT, QUOTIENT, ZERO
+from domain.periods import Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,3 +61,10 @@ def prorated_minimum(minimum: Decimal, *, part: int, whole: int) -> Decimal:
     assert 0 <= part <= whole, (part, whole)
     assert whole, whole
     return minimum if part == whole else QUOTIENT.divide(EXACT.multiply(minimum, Decimal(part)), Decimal(whole))
+
+
+def owed_in(windows: Iterable[Window], service: Window) -> frozenset[datetime]:
+    """The starts of the windows of time that lie in the service, or are cut by it: each is committed to in full."""
+    return frozenset(
+        each.starts_at for each in windows if each.starts_at < service.ends_at and each.ends_at > service.starts_at
+    )

@@ -62,13 +62,21 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
         "{minimum:m} is asked for at least, and {of:m} was reached",
     ),
     "window_overage": ("The {above:m} above the commitment of a window count {overage_factor:n} times, which adds",),
-    "window_true_up": ("A window is committed to {commitment:m}, and {of:m} was reached",),
+    "window_true_up": (
+        "A window is committed to {commitment:m}, and {of:m} was reached",
+        "Windows in which nothing was used, each of them committed to {commitment:m}: there are {windows:n}",
+    ),
     "slice": ("The quantity goes from {above:n} to {up_to:n}, for {part:n} of {whole:n} of the period",),
     "total_below_zero_is_free": ("The quantity ends at {quantity:n}, below zero, and nothing is asked for it",),
     "usage_below_zero_is_free": ("What was given back is more than what is asked for, and is not paid out",),
     "together": ("{steps:n} times {rule_name}, together",),
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
+    "coupon_percent": ("{percent:n} % of {of:m} is {given:m}; of it on {on:m} for {metric}",),
+    "coupon_amount": ("{given:m} is given on {of:m}; of it on {on:m} for {metric}",),
+    "spend_maximum": ("Of {of:m} for all charges, {maximum:m} is asked for at most; of what is above on {metric}",),
+    "spend_minimum": ("{minimum:m} is asked for at least for all charges, and {of:m} was reached",),
+    "already_given": ("Already given{on}",),
 }
 #: What is said behind the sentence of any step that has these facts; `:c` writes an amount in the currency of the line.
 _BEHIND: Final = (
@@ -96,6 +104,17 @@ class Told:
     net: Money
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBeside:
+    """What a document gives or asks beside its lines, under the title that it has there; `ends_on` is exclusive."""
+
+    title: str
+    starts_on: date
+    ends_on: date
+    net: Money
+    steps: tuple[TraceStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,15 @@ def explained(line: Told) -> tuple[Sentence, ...]:
     """What the line is about, a sentence for each step, and the sum; the amounts of the sentences sum to the net."""
     steps = [_sentence(step, line.net) for step in _together(list(_steps(line)))]
     return (*_heading(line), *steps, _sum(steps, line.net))
+
+
+def explained_beside(beside: ToldBeside) -> tuple[Sentence, ...]:
+    """As `explained`, for what stands beside the lines; the amounts of the sentences sum to its net."""
+    last_day = beside.ends_on - timedelta(days=1)
+    does = "gives" if beside.net.is_negative else "asks"
+    heading = f"{beside.title} {does} this beside the lines, for all of {beside.starts_on} to {last_day}."
+    steps = [_sentence(step, beside.net) for step in _together(beside.steps)]
+    return (Sentence("beside", heading), *steps, _sum(steps, beside.net))
 
 
 def number_text(number: Decimal) -> str:

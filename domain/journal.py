@@ -64,8 +64,8 @@ def document_entry(document: Document, accounts: LedgerAccounts, *, description:
     an entry without postings.
     """
     amounts: dict[str, Money] = {accounts.receivable: document.gross}
-    for line in document.lines:
-        _add(amounts, line.revenue_account, -line.net)
+    for part in document.parts:
+        _add(amounts, part.revenue_account, -part.net)
     for tax in document.taxes:
         _add(amounts, accounts.tax_by_category.get(tax.category, accounts.tax), -tax.tax)
     postings = tuple(Posting(account, amount) for account, amount in amounts.items() if not amount.is_zero)

@@ -8,15 +8,18 @@ from typing import Final
 from domain.audit import Head
 from domain.canonical import Json, decimal_text
 from domain.closing import Blocker, Stage
+from domain.deadlines import Behind
 from domain.degradation import BY_DEPENDENCY, Outage
 from domain.documents import Document, as_shown
 from domain.entitlements import Alert
-from domain.validation import Refused
+from domain.refused import Refused
 
 DOCUMENT_POSTED: Final = "tallyline.document.posted"
 DOCUMENT_HELD: Final = "tallyline.document.held"
 RUN_STAGE_ENTERED: Final = "tallyline.run.stage_entered"
 RUN_BLOCKED: Final = "tallyline.run.blocked"
+ACCOUNTS_PARKED: Final = "tallyline.run.accounts_parked"
+CLOSE_BEHIND: Final = "tallyline.close.behind"
 DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
@@ -28,6 +31,8 @@ TYPES: Final = (
     DOCUMENT_HELD,
     RUN_STAGE_ENTERED,
     RUN_BLOCKED,
+    ACCOUNTS_PARKED,
+    CLOSE_BEHIND,
     DEPENDENCY_AWAY,
     DEPENDENCY_BACK,
     USAGE_REFUSED,
@@ -103,6 +108,24 @@ def run_blocked(run: str, *, legal_entity: str, period: str, blockers: tuple[Blo
         {"code": b.code, "count": b.count, "money_at_risk": b.money_at_risk, "fix": b.fix} for b in blockers
     ]
     return Notice(RUN_BLOCKED, run, {"legal_entity": legal_entity, "period": period, "blockers": listed})
+
+
+def accounts_parked(run: str, *, legal_entity: str, period: str, holds: int) -> Notice:
+    """That breakers hold drafts of a billing run until somebody has looked at them; the others go out."""
+    return Notice(ACCOUNTS_PARKED, run, {"legal_entity": legal_entity, "period": period, "holds": holds})
+
+
+def close_behind(period: str, behind: Behind) -> Notice:
+    """That a billing period may not be closed by its deadline, or is not, and who brings it further."""
+    particulars: dict[str, Json] = {
+        "pace": behind.pace,
+        "stage": behind.stage,
+        "closed_by": behind.closed_by.isoformat(),
+        "forecast": None if behind.forecast is None else behind.forecast.isoformat(),
+        "blockers": list(behind.blockers),
+        "acts": behind.acts,
+    }
+    return Notice(CLOSE_BEHIND, period, particulars)
 
 
 def dependency_away(outage: Outage) -> Notice:

@@ -124,34 +124,43 @@ class BillingPeriod:
 
 @dataclass(frozen=True, slots=True)
 class MonthlyCycle:
-    """Months that begin on `anchor_day`, or on the last day of a month that is shorter, in a zone."""
+    """Stretches of whole months in a zone, each `months` long.
+
+    They begin on `anchor_day`, or on the last day of a month that is shorter, of `anchor_month` and of every month that
+    is a whole number of stretches away from it.
+    """
 
     zone: str
     anchor_day: int = 1
+    months: int = 1
+    anchor_month: int = 1
 
     def __post_init__(self) -> None:
         assert 1 <= self.anchor_day <= _ANCHOR_DAY_MAX, self.anchor_day
+        assert 1 <= self.anchor_month <= _MONTHS, self.anchor_month
+        assert _MONTHS % self.months == 0, self.months
 
     def period_at(self, instant: datetime) -> BillingPeriod:
         """The one period that contains the instant."""
         month = self._month_at(local_date(instant, self.zone))
         period = self._period(month)
         # Where a clock goes back over midnight the last minutes of a day come again after the next has begun.
-        return period if instant < period.ends_at else self._period(month + 1)
+        return period if instant < period.ends_at else self._period(month + self.months)
 
     def periods_from(self, first_on: date) -> "Iterator[BillingPeriod]":
         """The period of that local day and all later ones."""
         month = self._month_at(first_on)
         while True:
             yield self._period(month)
-            month += 1
+            month += self.months
 
     def _month_at(self, day: date) -> int:
         month = month_of(day)
-        return month if day_in(month, self.anchor_day) <= day else month - 1
+        begun = month if day_in(month, self.anchor_day) <= day else month - 1
+        return begun - (begun - (self.anchor_month - 1)) % self.months
 
     def _period(self, month: int) -> BillingPeriod:
-        first_on, end_on = day_in(month, self.anchor_day), day_in(month + 1, self.anchor_day)
+        first_on, end_on = day_in(month, self.anchor_day), day_in(month + self.months, self.anchor_day)
         return billing_period(self.zone, Days(first_on, end_on))
 
 

@@ -1,6 +1,6 @@
 """Rating: a quantity and a price make an unrounded amount; a line bills what of it was not yet billed, rounded."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Final
 
@@ -82,7 +82,12 @@ def rate_nothing(*, currency: Currency) -> RatedUsage:
 
 
 def moved(price: Price, before: Measured, after: Measured) -> Decimal:
-    """By how much the amount moves, either way, as `prices.moved_by`, of all that was measured. Raises as `rate`."""
+    """By how much the amount moves, either way, as `prices.moved_by`, of all that was measured. Raises as `rate`.
+
+    A bucket that holds usage afterwards and held none before was committed to before, too.
+    """
+    more = len(after.buckets or ()) - len(before.buckets or ())
+    before, after = replace(before, idle_buckets=max(more, 0)), replace(after, idle_buckets=max(-more, 0))
     return EXACT.abs(EXACT.subtract(price.price(after).amount, price.price(before).amount))
 
 

@@ -1,16 +1,18 @@
 """Registers: from the readings of a cumulative register to what was used between them, over resets and roll-overs."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Final, TypeAlias
 
 from domain.money import EXACT, ZERO
-from domain.validation import Refused
+from domain.refused import Refused
 
 #: A roll-over that would be more than one part in so many of the capacity is none, unless the rules say how much is.
 PLAUSIBLE_PART: Final = 2
+#: The codes under which a reading is doubted that lies among the others of its register.
+CODES_OF_READINGS: Final = ("register_reading_ambiguous", "register_reading_implausible", "register_readings_conflict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,13 @@ class Rules:
     """What is known of a register. `capacity` is the first value it cannot show: 100000 of one with five digits.
 
     `jump_max` is the most that may be used between two readings, `gap_max` the longest time that may lie between them.
+    `takes_lower`: a lower reading that is no roll-over is a reset, also where nobody says so.
     """
 
     capacity: Decimal | None = None
     jump_max: Decimal | None = None
     gap_max: timedelta | None = None
+    takes_lower: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def series(readings: Iterable[Reading], *, rules: Rules, known: Sequence[Reading
 
     The first reading ever is where counting begins, unless it is marked as a reset. A lower one is a roll-over if the
     capacity makes that plausible, and starts from zero if it is marked as a reset. Whatever is neither is refused, and
-    the next one is compared with the last that was taken: nothing that was used is lost with it.
+    the next one is compared with the last that was taken: nothing that was used is lost with it. Files of readings and
+    the metric `register` both go by this.
     """
     found = Series()
     before = frozenset(known)
@@ -123,7 +128,7 @@ def _settled(readings: Iterable[Reading], found: Series) -> Iterator[Reading]:
     for reading in readings:
         places.setdefault(reading.place, []).append(reading)
     for place in sorted(places):
-        same = places[place]
+        same = sorted(places[place], key=lambda each: (each.value, each.line))
         if len({each.value for each in same}) > 1:
             found.refused += [(each, _conflict(each)) for each in same]
             continue
@@ -151,7 +156,7 @@ def _step(last: Reading | None, reading: Reading, rules: Rules) -> _Step:
 
 def _impossible(last: Reading | None, reading: Reading, rules: Rules) -> Refused | None:
     if reading.value < 0:
-        return Refused("field_invalid", "reading", f"the reading {reading.value} is below zero")
+        return Refused("register_reading_implausible", "reading", f"no register shows {reading.value}, below zero")
     if rules.capacity is not None and reading.value >= rules.capacity:
         sentence = f"a register that holds less than {rules.capacity} cannot show {reading.value}"
         return Refused("register_reading_implausible", "reading", sentence)
@@ -178,16 +183,32 @@ def _plausible(difference: Difference, rules: Rules) -> Difference | Refused:
 
 
 def _lower(last: Reading, reading: Reading, rules: Rules) -> Difference | Refused:
-    """A lower reading: a roll-over if that is plausible, else nobody can say what it is."""
+    """A lower reading: a roll-over if that is plausible, else a reset where all are, else nobody can say what it is."""
+    over = _over(last, reading, rules)
+    if over is not None and _may_be_used(over, rules):
+        return Difference(reading, last.value, last.at, over, has_rolled_over=True)
+    if rules.takes_lower:
+        reset = replace(reading, is_reset=True)
+        return _plausible(Difference(reset, ZERO, last.at, reading.value), rules)
     sentence = f"{reading.value} is lower than {last.value} at {last.at.isoformat()}"
-    if rules.capacity is None or last.value >= rules.capacity:
+    if over is None:
         return Refused("register_reading_ambiguous", "reading", f"{sentence}, and is not marked as a reset")
-    jump = EXACT.add(EXACT.subtract(rules.capacity, last.value), reading.value)
-    is_far = EXACT.multiply(jump, PLAUSIBLE_PART) > rules.capacity
-    if jump > rules.jump_max if rules.jump_max is not None else is_far:
-        sentence = f"{sentence}; a roll-over would be {jump}, which is too much, and it is not marked as a reset"
-        return Refused("register_reading_ambiguous", "reading", sentence)
-    return Difference(reading, last.value, last.at, jump, has_rolled_over=True)
+    sentence = f"{sentence}; a roll-over would be {over}, which is too much, and it is not marked as a reset"
+    return Refused("register_reading_ambiguous", "reading", sentence)
+
+
+def _over(last: Reading, reading: Reading, rules: Rules) -> Decimal | None:
+    """What a roll-over would have counted; None for a register of which nobody knows where it shows zero again."""
+    if rules.capacity is None or last.value >= rules.capacity:
+        return None
+    return EXACT.add(EXACT.subtract(rules.capacity, last.value), reading.value)
+
+
+def _may_be_used(over: Decimal, rules: Rules) -> bool:
+    """Whether so much over the capacity may be used: what may at all, or not more than a part of the capacity."""
+    if rules.jump_max is not None:
+        return over <= rules.jump_max
+    return rules.capacity is not None and EXACT.multiply(over, PLAUSIBLE_PART) <= rules.capacity
 
 
 def _add(found: Series, last: Reading | None, step: Difference | Reading, rules: Rules) -> None:

@@ -7,9 +7,9 @@ from functools import cache
 from typing import Final, Literal, TypeAlias, cast
 
 from domain.canonical import Json, is_number
-from domain.codes import code_named
 from domain.definitions import Definition, DefinitionInvalid
 from domain.metrics import Metric
+from domain.refused import Refused
 
 #: Clocks of upstream systems may run ahead by this much; what lies further ahead was not measured.
 SKEW_MAX: Final = timedelta(hours=1)
@@ -48,20 +48,6 @@ class MeterVersion:
     fields: tuple[Field, ...]
     max_age_days: int
     starts_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """Why an event is not taken: a code of the table, the field, and what is wrong."""
-
-    code: str
-    field: str
-    sentence: str
-
-    @property
-    def fix(self) -> str:
-        """What its producer, or the owner of the meter, can do."""
-        return code_named(self.code).fix
 
 
 def fields_of(entries: Sequence[Mapping[str, Json]]) -> tuple[Field, ...]:

@@ -113,7 +113,7 @@ def _of_period(conn: Connection, meant: AccountingPeriod, look: _Look) -> tuple[
         except Rejection:  # nobody knows what it is worth; the exception about it is opened when it is billed
             unpriced += 1
     prices = accruals.prices(conn, meant, [line.price_id for line in lines])
-    billed = replay_money.billed_of(conn, runs)
+    billed, _ = replay_money.billed_of(conn, runs)  # no draft is on its way
     return list(_earned(meant, look, zip(lines, _nets(lines, billed), strict=True), prices)), unpriced
 
 

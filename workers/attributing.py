@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
+from sqlalchemy import Connection
 
 from queues.work import Ready
 from workers.store import attributions, moves, periods, replay_items
@@ -33,7 +34,7 @@ def attribute_receipts(unit: Unit, receipts: Sequence[Ready]) -> None:
     batches = attributions.new_batches(unit.conn, "receipt", ids)
     spans = attributions.spans(unit.conn, list(zip(ids, batches, strict=True)))
     if spans:
-        _with_periods(unit, lambda: attributions.attribute(unit.conn, spans))
+        with_periods(unit.conn, lambda: attributions.attribute(unit.conn, spans))
     for ready, batch in zip(receipts, batches, strict=True):
         unit.then(ready, "aggregate", f"batch/{batch}", weight=ready.weight)
 
@@ -63,7 +64,7 @@ def _decide(unit: Unit, ready: Ready, exceptions: Sequence[int]) -> Mapping[str,
     if not exceptions:
         return {}
     (batch,) = attributions.new_batches(unit.conn, "healed", [None])
-    outcomes = _with_periods(unit, lambda: attributions.heal(unit.conn, exceptions, batch_no=batch))
+    outcomes = with_periods(unit.conn, lambda: attributions.heal(unit.conn, exceptions, batch_no=batch))
     unit.then(ready, "aggregate", f"batch/{batch}", weight=len(exceptions))
     return outcomes
 
@@ -73,17 +74,18 @@ def _move(unit: Unit, ready: Ready, *, kind: str, key: str) -> None:
     if not events:
         return
     (batch,) = attributions.new_batches(unit.conn, "moved", [None])
-    moved = _with_periods(unit, lambda: moves.move(unit.conn, events, batch_no=batch))
+    moved = with_periods(unit.conn, lambda: moves.move(unit.conn, events, batch_no=batch))
     unit.then(ready, "aggregate", f"batch/{batch}", weight=len(events))
     if len(events) == MOVED_MAX and moved:
         unit.then(ready, "enrich", ready.subject, revision=ready.revision + 1, weight=MOVED_MAX)
 
 
-def _with_periods(unit: Unit, decide: Callable[[], Outcome | list[Gap]]) -> Outcome:
+def with_periods(conn: Connection, decide: Callable[[], Outcome | list[Gap]]) -> Outcome:
+    """What was decided, once the billing periods that it needs are made. Raises `PeriodsMissing`."""
     for _round in range(ROUNDS_MAX):
         outcome = decide()
         if not isinstance(outcome, list):
             return outcome
         for gap in outcome:
-            periods.ensure(unit.conn, gap.cycle_id, gap.first_at, gap.last_at)
+            periods.ensure(conn, gap.cycle_id, gap.first_at, gap.last_at)
     raise PeriodsMissing("billing periods are still missing after they were made")

@@ -7,13 +7,13 @@ from typing import Final
 
 from domain.closing import CloseBlocked, Facts, Override, Stage, blockers, entered, next_stage
 from domain.errors import Snooze
-from domain.notices import run_blocked, run_stage_entered
+from domain.notices import accounts_parked, run_blocked, run_stage_entered
 from queues import work
 from queues.work import Hintable, Ready
-from workers import gaps
+from workers import doubts, gaps
 from workers.issuing import issue
 from workers.step import publish
-from workers.store import billing_runs, erp_postings, fence, notices, run_drafts, run_facts, sequences
+from workers.store import billing_runs, breakers, erp_postings, fence, notices, run_drafts, run_facts, sequences
 from workers.store.billing_runs import Run
 from workers.store.database import engine, snapshot
 from workers.unit import Unit
@@ -50,6 +50,7 @@ def _facts(unit: Unit, run: Run, stage: Stage, overrides: Sequence[Override]) ->
     if stage == "frozen":
         _require_aggregated(unit, run)
         gaps.look_now()
+        doubts.look_now(run.billing_period_id)
     off: Mapping[str, int] = {}
     if stage in ("frozen", "closed") and not blockers(stage, run_facts.of_stage(unit.conn, run, stage), overrides):
         with snapshot() as other:
@@ -90,10 +91,21 @@ def _leave_out(unit: Unit, ready: Ready, run: Run) -> bool:
     drafts = run_drafts.leave_out(unit.conn, run, person=person, reason=reason)
     for invoice_id in drafts:
         unit.then(ready, "tax", f"invoice/{invoice_id}", lane="close")
+    if not drafts:
+        _park(unit, ready, run)
     return not drafts
 
 
+def _park(unit: Unit, ready: Ready, run: Run) -> None:
+    holds = breakers.park(unit.conn, run)
+    if holds:
+        notice = accounts_parked(str(run.id), legal_entity=run.legal_entity_id, period=run.period, holds=holds)
+        notices.owe(unit, ready, notice, key=f"billing_run/{run.id}/parked")
+
+
 def _issue(unit: Unit, ready: Ready, run: Run) -> bool:
+    """Issue what no breaker holds; the next run of the period bills the others."""
+    breakers.leave(unit.conn, run)
     is_all = issue(unit, ready, run)
     if not is_all:
         _again(unit, ready)

@@ -43,7 +43,7 @@ def _require_editable(row: ExceptionRow) -> None:
     if row.work_id is not None or row.receipt_id is None:
         raise EditInvalid(f"exception {row.id} is about work of {row.step}, not about an event", exception=row.id)
     if row.event_no is not None and row.code not in amendments.AMENDABLE:
-        why = "its usage lacks no quantity, so an edit cannot help"
+        why = "its usage lacks no quantity and no right reading, so an edit cannot help"
         raise EditInvalid(f"the event was accepted and stays as it is; {why}", exception=row.id)
 
 

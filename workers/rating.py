@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from domain.contracts import PriceNotFound
 from domain.metrics.subscribed import Shares
@@ -43,7 +44,8 @@ class Window:
 class Terms:
     """A price of a contract version that is in force in the period, or that something was rated under without usage.
 
-    `service_days` are those of the period that both the version and the subscription stand, and all of its days.
+    `service_days` are those of the period that both the version and the subscription stand, and all of its days;
+    `committed` are the starts of the time buckets in them, where the price commits each.
     `stood` is what a metric without a meter reads: what the subscription had under the version, by days.
     """
 
@@ -55,6 +57,7 @@ class Terms:
     was_rated: bool = False
     service_days: tuple[int, int] | None = None
     stood: Shares | None = None
+    committed: frozenset[datetime] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,8 @@ def _nothing(run: Run, terms: Terms, dimensions: str, *, is_touched: bool = Fals
 
 
 def _one(run: Run, terms: Terms, dimensions: str, measured: Measured, *, is_touched: bool) -> Rated:
-    measured = replace(measured, service_days=terms.service_days)
+    idle = len(terms.committed.difference(measured.bucket_starts))
+    measured = replace(measured, service_days=terms.service_days, idle_buckets=idle)
     usage = rate(measured, terms.price, currency=Currency(run.currency))
     return _made(run, terms, dimensions, usage, is_touched=is_touched)
 

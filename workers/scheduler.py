@@ -24,7 +24,7 @@ from queues.metrics import Gauge
 from queues.publishing import NotPublished
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import closing, gaps, messages, outages, recognising, replaying, sweeper, ticks
+from workers import close_calendar, closing, gaps, messages, outages, recognising, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
 from workers.store.database import DatabaseUrlMissing, is_away
@@ -53,6 +53,8 @@ TICKS: dict[str, Tick] = {
     "show dead rows": Tick(sweeper.show_dead, every_s=5),
     "hide resolved rows": Tick(sweeper.hide_resolved, every_s=10),
     "press on billing runs": Tick(closing.tick, every_s=1),
+    "ask for what is due": Tick(close_calendar.ask_due, every_s=60),
+    "warn of deadlines": Tick(close_calendar.warn, every_s=60),
     "release replays": Tick(replaying.tick, every_s=1),
     "hear of master data": Tick(messages.tick, every_s=1),
     "heal dead work": Tick(ticks.heal_dead, every_s=10),

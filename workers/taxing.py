@@ -1,10 +1,11 @@
 """How `tax` makes lines: what is not yet billed of each rated usage, rounded, with the tax of the whole document."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+from domain.document_adjustments import Charged, Effect, Terms, Treatment, adjustments
 from domain.documents import kind_of
 from domain.money import Currency, Money, total
 from domain.rating import correction
@@ -38,7 +39,10 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """An invoice draft whose children are all rated; `service_ends_on` is exclusive."""
+    """An invoice draft whose children are all rated; `service_ends_on` is exclusive.
+
+    `terms` are what holds beside its lines: None if its contract has no coupon and no limit, and never had.
+    """
 
     invoice_id: int
     jurisdiction: str
@@ -46,6 +50,12 @@ class Draft:
     service_starts_on: date
     service_ends_on: date
     charges: tuple[Charge, ...]
+    terms: Terms | None = None
+
+    @property
+    def last_day(self) -> date:
+        """The last day of service, which is the tax point of what it bills."""
+        return self.service_ends_on - timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +70,23 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lined:
-    """A draft with lines and taxes; without a line there is nothing to bill."""
+    """A draft with lines, what is given or asked beside them, and taxes; without any there is nothing to bill."""
 
     draft: Draft
     lines: tuple[Line, ...]
+    effects: tuple[Effect, ...]
     taxed: Taxed
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing is billed."""
+        return not self.lines and not self.effects
+
+    @property
     def net(self) -> Money:
-        """The sum of the lines."""
-        return total((line.net for line in self.lines), self.draft.currency)
+        """The sum of the lines and of what is given or asked beside them."""
+        nets = [*(line.net for line in self.lines), *(effect.net for effect in self.effects)]
+        return total(nets, self.draft.currency)
 
     @property
     def tax(self) -> Money:
@@ -85,12 +102,18 @@ class Lined:
 def lined(draft: Draft, engine: TaxEngine) -> Lined:
     """The draft with a line for each charge that bills something or holds usage of its own, and its taxes.
 
-    Raises what the engine raises where a rate is missing.
+    What is given or asked beside the lines is taxed with them. Raises what the engine raises where a rate is missing.
     """
     nets = [(charge, _net(charge, draft.currency)) for charge in draft.charges]
     billable = [(charge, net) for charge, net in nets if charge.is_touched or not net.is_zero]
     taxed = engine.taxed([_taxable(draft, charge, net) for charge, net in billable], currency=draft.currency)
-    return Lined(draft, tuple(_lines(draft, billable, taxed)), taxed)
+    lines = tuple(_lines(draft, billable, taxed))
+    effects = _effects(draft, lines, engine)
+    if effects:
+        parts = [_known(line.net, line.evidence) for line in lines]
+        parts += [_known(effect.net, effect.treatment.evidence) for effect in effects]
+        taxed = engine.taxed(parts, currency=draft.currency)
+    return Lined(draft, lines, effects, taxed)
 
 
 def _net(charge: Charge, currency: Currency) -> Money:
@@ -99,14 +122,33 @@ def _net(charge: Charge, currency: Currency) -> Money:
 
 def _taxable(draft: Draft, charge: Charge, net: Money) -> TaxableLine:
     """The line before tax: its tax point is the last day of service, for a correction that of the line it corrects."""
-    last_day = draft.service_ends_on - timedelta(days=1)
-    return TaxableLine(net, draft.jurisdiction, charge.tax_category, last_day, charge.evidence)
+    return TaxableLine(net, draft.jurisdiction, charge.tax_category, draft.last_day, charge.evidence)
+
+
+def _known(net: Money, evidence: TaxEvidence) -> TaxableLine:
+    """What is taxed under evidence that is there already."""
+    return TaxableLine(net, evidence.jurisdiction, evidence.category, evidence.tax_point_on, evidence)
 
 
 def _lines(draft: Draft, billable: Sequence[tuple[Charge, Money]], taxed: Taxed) -> list[Line]:
-    last_day = draft.service_ends_on - timedelta(days=1)
-    service = f"{draft.service_starts_on} to {last_day}"
+    service = f"{draft.service_starts_on} to {draft.last_day}"
     return [
         Line(charge, " ".join(filter(None, (charge.metric, charge.dimensions, service))), net, evidence)
         for (charge, net), evidence in zip(billable, taxed.evidence, strict=True)
     ]
+
+
+def _effects(draft: Draft, lines: Sequence[Line], engine: TaxEngine) -> tuple[Effect, ...]:
+    """What coupons and limits give or ask beside these lines."""
+    if draft.terms is None:
+        return ()
+    terms = draft.terms
+    limits = terms.limits
+    if limits is not None and limits.tax_category is not None and limits.evidence is None:
+        asked = TaxableLine(Money.zero(draft.currency), draft.jurisdiction, limits.tax_category, draft.last_day)
+        (evidence,) = engine.taxed([asked], currency=draft.currency).evidence
+        terms = replace(terms, limits=replace(limits, evidence=evidence))
+    charged = [
+        Charged(line.charge.metric, Treatment(line.evidence, line.charge.revenue_account), line.net) for line in lines
+    ]
+    return adjustments(terms, charged, currency=draft.currency, on=draft.last_day)

@@ -8,8 +8,9 @@ from typing import Literal, Protocol, TypeAlias, assert_never
 
 from domain.canonical import Json
 from domain.errors import Rejection
+from domain.metrics.buckets import Bucket, buckets_of
 from domain.money import EXACT, ZERO
-from domain.periods import Window
+from domain.periods import BillingPeriod, Window
 from domain.prices.measured import Measured
 
 #: Whether what came before the period counts: never, where the metric says so, or always.
@@ -52,15 +53,31 @@ Signed: TypeAlias = tuple[Contribution, int]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """The billing period that is measured, and when in it the subscription ends; where it goes on, the period's end."""
+    """The billing period that is measured, and when in it the subscription ends; where it goes on, the period's end.
 
-    period: Window
+    `bucket_starts` are those of the metric's time buckets, as they were made with the period; else its zone says them.
+    """
+
+    billing: BillingPeriod
     ends_at: datetime
+    bucket_starts: tuple[datetime, ...] = ()
 
     @classmethod
-    def whole(cls, period: Window) -> "Span":
+    def whole(cls, period: BillingPeriod) -> "Span":
         """The period of a subscription that goes on."""
         return cls(period, period.ends_at)
+
+    @property
+    def period(self) -> Window:
+        """The instants of the period."""
+        return self.billing.window
+
+    def buckets(self, bucket: Bucket) -> tuple[Window, ...]:
+        """The hours, days or months of the period."""
+        if not self.bucket_starts:
+            return buckets_of(self.billing, bucket)
+        ends = (*self.bucket_starts[1:], self.period.ends_at)
+        return tuple(Window(*bounds) for bounds in zip(self.bucket_starts, ends, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +105,18 @@ class Kept:
                     assert_never(unknown)
         return cls(total, _seen(values))
 
+    @classmethod
+    def together(cls, parts: Iterable["Kept"]) -> "Kept":
+        """All that the parts hold."""
+        total, values = ZERO, dict[str, int]()
+        for part in parts:
+            total = EXACT.add(total, part.total)
+            for value, times in part.values.items():
+                values[value] = values.get(value, 0) + times
+        return cls(total, _seen(values))
+
     def __add__(self, other: "Kept") -> "Kept":
-        values = dict(self.values)
-        for value, times in other.values.items():
-            values[value] = values.get(value, 0) + times
-        return Kept(EXACT.add(self.total, other.total), _seen(values))
+        return Kept.together((self, other))
 
     def counted(self) -> Iterator[tuple[str, int]]:
         """The values that are left, and how often. Raises `AggregateNegative` for one taken back too often."""

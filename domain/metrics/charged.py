@@ -19,7 +19,6 @@ class Charged(OfNumber):
 
     amount: str
     name: ClassVar[Literal["charged"]] = "charged"
-    fills_buckets: ClassVar[bool] = False
 
     @property
     def needs(self) -> tuple[str, ...]:

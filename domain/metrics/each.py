@@ -14,7 +14,6 @@ class Each(OfReading):
     """The numbers of the events in order of time, and their sum; of several at one instant the lesser comes first."""
 
     name: ClassVar[Literal["each"]] = "each"
-    fills_buckets: ClassVar[bool] = False
 
     def measured(self, kept: Kept, span: Span) -> Measured:  # noqa: ARG002
         """The sum, and the events. Raises `AggregateNegative`."""

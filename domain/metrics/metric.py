@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
 from typing import Literal
 
 from domain.canonical import Json, jsonb_text, key_text, plain_text
@@ -11,6 +12,7 @@ from domain.definitions import DefinitionInvalid
 from domain.errors import Rejection
 from domain.metrics.aggregation import Aggregation, Contribution, Kept, Span
 from domain.metrics.buckets import Bucket
+from domain.metrics.observed import CarriesOn
 from domain.money import EXACT, ZERO
 from domain.prices.measured import Measured
 from domain.units import Conversion
@@ -85,17 +87,32 @@ class Metric:
             )
         return self.aggregation.contribution(properties, happened_at=happened_at)
 
-    def measured(self, kept: Sequence[Kept], span: Span) -> Measured:
+    def measured(self, kept: Sequence[Kept], span: Span, *, starts: Sequence[datetime | None] = ()) -> Measured:
         """The quantity of what was kept: of each bucket in order of time, or of the one window of the period.
 
-        A bucket of which nothing is left is none. Where it carries over, the window holds what came before too.
-        Raises `AggregateNegative`.
+        `starts` are those of the buckets, as far as they are known. One of which nothing is left is none. Where it
+        carries over, what came before is in `kept`, too. Raises `AggregateNegative`, and what the aggregation raises.
         """
         if self.bucket is None:
-            return self._told(self.aggregation.measured(sum(kept, Kept()), span))
-        filled = [each for each in kept if each.total or each.values]
-        measured = [self._told(self.aggregation.measured(each, span)).quantity for each in filled]
-        return Measured(_total(measured), buckets=tuple(measured))
+            return self._told(self.aggregation.measured(Kept.together(kept), span))
+        if isinstance(self.aggregation, CarriesOn):
+            found = list(self.aggregation.by_bucket(Kept.together(kept), span, self.bucket))
+            told = tuple(self._told(Measured(quantity)).quantity for _, quantity in found)
+            return Measured(_total(told), buckets=told, bucket_starts=tuple(start for start, _ in found))
+        return self._of_buckets(kept, span, starts or (None,) * len(kept))
+
+    def _of_buckets(self, kept: Sequence[Kept], span: Span, starts: Sequence[datetime | None]) -> Measured:
+        """Each bucket measured alone, and all that is measured of them beside their quantities put together."""
+        filled = [(start, each) for start, each in zip(starts, kept, strict=True) if each.total or each.values]
+        told = [self._told(self.aggregation.measured(each, span)) for _, each in filled]
+        nothing = self.aggregation.measured(Kept(), span)
+        return Measured(
+            _total([each.quantity for each in told]),
+            events=None if nothing.events is None else tuple(chain.from_iterable(each.events or () for each in told)),
+            amount=None if nothing.amount is None else _total([each.amount or ZERO for each in told]),
+            buckets=tuple(each.quantity for each in told),
+            bucket_starts=tuple(start for start, _ in filled if start is not None),
+        )
 
     def _told(self, measured: Measured) -> Measured:
         """In the metric's unit, none where it is below zero and that counts as none; single events each by itself."""
@@ -103,7 +120,9 @@ class Metric:
             events = tuple(map(self._unit_of, measured.events))
             return replace(measured, quantity=self._clamped(_total(events)), events=events)
         peaks = measured.peaks and {name: self._clamped(self._unit_of(peak)) for name, peak in measured.peaks.items()}
-        return replace(measured, quantity=self._clamped(self._unit_of(measured.quantity)), peaks=peaks)
+        whole = None if measured.unprorated is None else self._clamped(self._unit_of(measured.unprorated))
+        quantity = self._clamped(self._unit_of(measured.quantity))
+        return replace(measured, quantity=quantity, peaks=peaks, unprorated=whole)
 
     def _unit_of(self, quantity: Decimal) -> Decimal:
         return quantity if self.conversion is None else self.conversion.apply(quantity)

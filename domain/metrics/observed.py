@@ -1,5 +1,6 @@
 """What aggregations of numbers share: how a number, with or without its time, is kept as a text and read back."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -7,7 +8,8 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 
 from domain.canonical import Json, decimal_text, number_in
-from domain.metrics.aggregation import Carries, Kept, Observation, QuantityInvalid
+from domain.metrics.aggregation import Carries, Kept, Observation, QuantityInvalid, Span
+from domain.metrics.buckets import Bucket
 
 
 def number_of(properties: Mapping[str, Json], name: str) -> Decimal:
@@ -31,7 +33,6 @@ class OfNumber:
     keeps: ClassVar[Literal["values"]] = "values"
     carries: ClassVar[Carries] = "never"
     fills_buckets: ClassVar[bool] = True
-    reads: ClassVar[tuple[str, ...]] = ()
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -42,6 +43,11 @@ class OfNumber:
     def numbers(self) -> tuple[str, ...]:
         """Its property."""
         return (self.property_name,)
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """None."""
+        return ()
 
     def options(self) -> dict[str, Json]:
         """None."""
@@ -60,6 +66,18 @@ class OfReading(OfNumber):
         """The instant and the number. Raises `QuantityInvalid`."""
         number = decimal_text(number_of(properties, self.property_name))
         return Observation(f"{instant_text(happened_at)} {number}")
+
+
+@dataclass(frozen=True, slots=True)
+class CarriesOn(OfReading, ABC):
+    """An aggregation in which what came before a time bucket goes on into it, so that no bucket is measured alone."""
+
+    @abstractmethod
+    def by_bucket(self, kept: Kept, span: Span, bucket: Bucket) -> Iterator[tuple[datetime, Decimal]]:
+        """(start, quantity) of the buckets that hold anything, in order; `kept` holds all that came before, too.
+
+        Raises what `measured` raises.
+        """
 
 
 def numbers_of(kept: Kept) -> Iterator[tuple[Decimal, int]]:

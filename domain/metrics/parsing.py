@@ -1,6 +1,7 @@
 """Definitions of metrics, read strictly from JSON and printed again."""
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Final, cast
 
 from domain.canonical import Json, plain_text
@@ -15,24 +16,45 @@ from domain.metrics.latest import Latest
 from domain.metrics.max import Max
 from domain.metrics.metric import Metric, MetricInvalid
 from domain.metrics.min import Min
+from domain.metrics.observed import CarriesOn
 from domain.metrics.peaks import Peaks
 from domain.metrics.percentile import PERCENT_MAX, Percentile
+from domain.metrics.prorated_sum import ProratedSum
+from domain.metrics.prorated_unique_count import ProratedUniqueCount
 from domain.metrics.register import Register
 from domain.metrics.sum import Sum
 from domain.metrics.unique_count import UniqueCount
 from domain.metrics.weighted_sum import WeightedSum
+from domain.registers import Rules
 from domain.units import Conversion
 
 #: What only some aggregations read.
-OPTIONS_OF_AGGREGATIONS: Final = ("operation", "percent", "roll_over_at", "amount", "by")
+OPTIONS_OF_AGGREGATIONS: Final = (
+    "operation",
+    "percent",
+    "roll_over_at",
+    "jump_max",
+    "resets",
+    "reset",
+    "amount",
+    "by",
+    "prorate",
+)
 #: What any metric may say of its quantity.
 OPTIONS: Final = (*OPTIONS_OF_AGGREGATIONS, "filter", "recurring", "bucket", "negative", "convert")
 _FIELDS: Final = ("name", "meter", "aggregation", "property", "requires", "dimensions", "unit", *OPTIONS)
+_PRORATED: Final = ("days",)
 _NEGATIVE: Final = ("keep", "zero")
+#: Of lower readings that are no roll-over; without it only those count that are marked.
+_RESETS: Final = ("allowed",)
 
 
 def _optional(definition: Definition, name: str) -> str | None:
     return None if definition.entries.get(name) is None else definition.text(name)
+
+
+def _by_days(definition: Definition) -> bool:
+    return _optional(definition, "prorate") is not None and bool(definition.choice("prorate", _PRORATED))
 
 
 def _percentile(definition: Definition) -> Percentile:
@@ -43,18 +65,28 @@ def _percentile(definition: Definition) -> Percentile:
 
 
 def _register(definition: Definition) -> Register:
-    roll_over_at = definition.optional_decimal("roll_over_at")
-    if roll_over_at is not None and roll_over_at <= 0:
-        fix = 'give the number at which it shows zero again, such as "100000"'
-        raise definition.refuse("roll_over_at", f"is {roll_over_at}", fix=fix)
-    return Register(definition.text("property"), roll_over_at)
+    rules = Rules(
+        capacity=_above_zero(definition, "roll_over_at", "the number at which it shows zero again"),
+        jump_max=_above_zero(definition, "jump_max", "the most that may be used between two readings"),
+        takes_lower=_optional(definition, "resets") is not None and definition.choice("resets", _RESETS) == "allowed",
+    )
+    return Register(definition.text("property"), rules, _optional(definition, "reset"))
+
+
+def _above_zero(definition: Definition, name: str, what: str) -> Decimal | None:
+    number = definition.optional_decimal(name)
+    if number is not None and number <= 0:
+        raise definition.refuse(name, f"is {number}", fix=f'give {what}, such as "100000"')
+    return number
 
 
 #: Each says itself what it keeps and reads; what it keeps is spelt in SQL as well (`workers/store/observed.py`).
 AGGREGATIONS: Final[Mapping[str, Callable[[Definition], Aggregation]]] = {
     Count.name: lambda _: Count(),
-    Sum.name: lambda definition: Sum(definition.text("property")),
-    UniqueCount.name: lambda definition: UniqueCount(definition.text("property"), _optional(definition, "operation")),
+    Sum.name: lambda definition: (ProratedSum if _by_days(definition) else Sum)(definition.text("property")),
+    UniqueCount.name: lambda definition: (ProratedUniqueCount if _by_days(definition) else UniqueCount)(
+        definition.text("property"), _optional(definition, "operation")
+    ),
     Min.name: lambda definition: Min(definition.text("property")),
     Max.name: lambda definition: Max(definition.text("property")),
     Latest.name: lambda definition: Latest(definition.text("property")),
@@ -87,7 +119,7 @@ def parse_metric(fields: Mapping[str, Json]) -> Metric:
         negative="zero" if definition.choice("negative", _NEGATIVE, default="keep") == "zero" else "keep",
         conversion=_conversion(definition),
     )
-    if metric.bucket is not None and metric.recurring:
+    if metric.bucket is not None and metric.recurring and not isinstance(aggregation, CarriesOn):
         fix = "leave one of the two out"
         raise definition.refuse("recurring", f"carries over what is taken of each {metric.bucket}", fix=fix)
     return metric
@@ -145,9 +177,20 @@ def _bucket(definition: Definition, aggregation: Aggregation) -> Bucket | None:
         return None
     bucket = cast("Bucket", definition.choice("bucket", BUCKETS))
     if not aggregation.fills_buckets:
-        fix = "leave it out, or take another aggregation"
-        raise definition.refuse("bucket", f"is not known to {aggregation.name}", fix=fix)
+        why, fix = _NO_BUCKETS[type(aggregation)]
+        raise definition.refuse("bucket", f"makes no sense for {aggregation.name}: {why}", fix=fix)
     return bucket
+
+
+#: Why an aggregation is not taken by the bucket, and what to do instead.
+_NO_BUCKETS: Final[Mapping[type[Aggregation], tuple[str, str]]] = {
+    Peaks: (
+        "a price reads one greatest value a name of the whole period",
+        "leave it out, or take max with a bucket and the name as a dimension",
+    ),
+    ProratedSum: ("it is shared out by the days of the whole period", "leave it out, or leave prorate out"),
+    ProratedUniqueCount: ("it is shared out by the days of the whole period", "leave it out, or leave prorate out"),
+}
 
 
 def _filter(definition: Definition) -> dict[str, tuple[str, ...]]:

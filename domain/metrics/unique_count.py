@@ -1,6 +1,6 @@
 """Unique count: how many different values a property had, or are left of those that were added and removed."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -52,10 +52,14 @@ class UniqueCount:
 
         Raises `QuantityInvalid` for an operation that is none.
         """
-        value = key_text(plain_text(properties[self.property_name]))
         if self.operation is None:
-            return Observation(value)
-        word = properties.get(self.operation)
+            return Observation(key_text(plain_text(properties[self.property_name])))
+        return self.operated(properties, happened_at=happened_at)
+
+    def operated(self, properties: Mapping[str, Json], *, happened_at: datetime) -> Observation:
+        """The value with its instant and what was done with it. Raises `QuantityInvalid`."""
+        value = key_text(plain_text(properties[self.property_name]))
+        word = None if self.operation is None else properties.get(self.operation)
         sign = SIGNS.get(ADD if word is None else plain_text(word))
         if sign is None:
             raise QuantityInvalid(f"{self.operation} is {word!r:.40}, not add or remove", field=self.operation)
@@ -66,8 +70,13 @@ class UniqueCount:
         values = [value for value, _ in kept.counted()]
         if self.operation is None:
             return Measured(Decimal(len(values)))
+        return Measured(Decimal(self.left(values)))
+
+    @staticmethod
+    def left(operated: Iterable[str]) -> int:
+        """How many values are left of those that were added and removed."""
         last: dict[str, str] = {}
-        for happened in sorted(values):
+        for happened in sorted(operated):
             _, sign, value = happened.split(" ", 2)
             last[value] = sign
-        return Measured(Decimal(sum(sign == SIGNS[ADD] for sign in last.values())))
+        return sum(sign == SIGNS[ADD] for sign in last.values())

@@ -94,6 +94,8 @@ class Adjusted(Generic[M_co]):
             yield from priced.steps
             if by.windowed is not None:
                 yield from _commitment(by.windowed, priced.amount)
+        if by.windowed is not None:
+            yield from _idle(by.windowed, measured.idle_buckets)
 
     def _buckets(self, measured: Measured) -> Sequence[Measured]:
         """What is priced alone: the buckets that hold usage if a commitment is about them, else all at once."""
@@ -149,3 +151,10 @@ def _commitment(windowed: WindowedCommitment, cost: Decimal) -> Iterator[TraceSt
         yield TraceStep.of("window_overage", extra, above=above, overage_factor=windowed.overage_factor)
     if committed.true_up:
         yield TraceStep.of("window_true_up", committed.true_up, commitment=windowed.amount, of=cost)
+
+
+def _idle(windowed: WindowedCommitment, windows: int) -> Iterator[TraceStep]:
+    """What windows owe in which nothing was used: no price, since nothing was used, and the commitment in full."""
+    true_up = EXACT.multiply(windowed.of(ZERO).true_up, Decimal(windows))
+    if true_up:
+        yield TraceStep.of("window_true_up", true_up, commitment=windowed.amount, windows=Decimal(windows))

@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,8 @@ class Measured:
     not keep it. `dimensions` are the values that this usage is kept apart by.
     `unprorated` is the quantity before it was reduced to the part of the period that it was there for: it chooses the
     tier of a price that charges one tier. `service_days` are the days of the period that the price is in force for and
-    all of its days; None means all of them.
+    all of its days; None means all of them. `bucket_starts` says when each of the buckets begins; `idle_buckets` of the
+    service days hold none of this usage.
     """
 
     quantity: Decimal
@@ -41,6 +43,8 @@ class Measured:
     dimensions: Mapping[str, Json] | None = None
     unprorated: Decimal | None = None
     service_days: tuple[int, int] | None = None
+    bucket_starts: tuple[datetime, ...] = ()
+    idle_buckets: int = 0
 
     @classmethod
     def none(cls) -> "Measured":

@@ -87,3 +87,12 @@ def misfit(price: Price, kept: Kept) -> PriceInvalid | None:
         fix = f"name dimensions of the metric: {', '.join(sorted(kept.dimensions)) or 'it has none'}"
         return PriceInvalid(f"the metric is not kept apart by {names}", field="dimensions", fix=fix)
     return None
+
+
+def commits_buckets(price: Price) -> bool:
+    """Whether the price tops up each time bucket to a commitment, also those in which nothing was used."""
+    return (
+        isinstance(price, Adjusted)
+        and price.adjustments.windowed is not None
+        and price.adjustments.windowed.is_trued_up
+    )

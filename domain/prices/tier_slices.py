@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from operator import itemgetter
-from typing import Final, Literal
+from typing import Final
 
 from domain.money import EXACT, QUOTIENT, ZERO, exact_sum
 from domain.periods import Days
+from domain.presence import Presence, stayed
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced, TraceStep
 from domain.proration import Proportion
@@ -36,15 +37,6 @@ class Move:
     def counts(self) -> bool:
         """Whether it moves the total: units that were there for nothing never came."""
         return bool(self.part) or self.units < 0
-
-
-@dataclass(frozen=True, slots=True)
-class Presence:
-    """A member that comes or goes on a day; it is charged for the day it goes too."""
-
-    on: date
-    member: str
-    change: Literal["add", "remove"]
 
 
 def slices_amount(ladder: Graduated, moves: Sequence[Move]) -> Priced:
@@ -98,30 +90,13 @@ def presence_moves(stay: Stay, changes: Sequence[Presence]) -> tuple[Move, ...]:
 
     Who came before the days is there from the first; who goes gives nothing back, but makes room in its tier.
     """
-    ordered = sorted(changes, key=lambda change: change.on)
-    there, gone_on, moves = set[str](), dict[str, date](), []
-    for place, change in enumerate(ordered):
-        if change.on >= stay.days.end_on or (change.change == "add") == (change.member in there):
-            continue
-        if change.change == "remove":
-            there.remove(change.member)
-            gone_on[change.member] = change.on
-            if change.on >= stay.days.first_on:
-                moves.append(Move(-_ONE, ZERO, _ONE))
-            continue
-        there.add(change.member)
-        goes = (each.on for each in ordered[place:] if each.member == change.member and each.change == "remove")
-        last_on = next(goes, stay.days.end_on)
-        if last_on >= stay.days.first_on:
-            days = _days_there(stay.days, change, last_on, gone_on.get(change.member))
-            moves.append(Move.shared(_ONE, stay.proportion(days)))
+    moves = []
+    for each in stayed(stay.days, changes):
+        if each.days:
+            moves.append(Move.shared(_ONE, stay.proportion(each.days)))
+        elif each.change.change == "remove" and each.change.on >= stay.days.first_on:
+            moves.append(Move(-_ONE, ZERO, _ONE))
     return tuple(moves)
-
-
-def _days_there(days: Days, change: Presence, last_on: date, gone_on: date | None) -> int:
-    """How many days from one to the other, both within; the day it last went is charged already."""
-    last = min(last_on, days.end_on)
-    return (last - max(change.on, days.first_on)).days + (last < days.end_on) - (gone_on == change.on)
 
 
 def _counted(moves: Sequence[Move]) -> list[Move]:

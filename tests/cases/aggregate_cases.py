@@ -13,7 +13,7 @@ from domain.metrics.aggregation import QuantityInvalid
 from domain.metrics.metric import QuantityMissing
 from domain.metrics.prorated import Proration, prorated_sum, prorated_unique
 from domain.money import EXACT, QUOTIENT, rounded_to
-from domain.periods import Window
+from domain.periods import BillingPeriod, Days, Window
 from domain.units import Rounding
 
 
@@ -29,6 +29,12 @@ def metric_of(record: Figures, aggregation: str, **options: Any) -> Metric:
 
 def period_of(record: Figures) -> Window:
     return Window(parse_instant(record["input"]["period_from"]), parse_instant(record["input"]["period_to"]))
+
+
+def span_of(period: Window) -> Span:
+    """The period of a subscription that goes on, by the days of UTC."""
+    days = Days(period.starts_at.date(), (period.ends_at - timedelta(microseconds=1)).date() + timedelta(days=1))
+    return Span.whole(BillingPeriod("UTC", days, period))
 
 
 def taken(record: Figures, metric: Metric) -> Iterator[tuple[datetime, Contribution, Figures]]:
@@ -50,7 +56,7 @@ def aggregated(aggregation: str, **options: Any) -> Callable[[Figures], Figures]
         inside = [each for each in found if period.contains(each[0])]
         counted = found if metric.carries_over else inside
         kept = Kept.of((contribution, 1) for _, contribution, _ in counted)
-        quantity = metric.measured([kept], Span.whole(period)).quantity
+        quantity = metric.measured([kept], span_of(period)).quantity
         unit_amount = Decimal(record["params"].get("unit_amount", "0"))
         priced = rounded_to(EXACT.multiply(quantity, unit_amount), 2)
         return {"value": quantity, "count": Decimal(len(inside)), "priced_amount": priced}
@@ -68,7 +74,7 @@ def weighted_sum(record: Figures) -> Figures:
         if period.contains(happened_at) or (metric.carries_over and happened_at < period.ends_at):
             counted.append((contribution, event))
             inside += period.contains(happened_at)
-    quantity = metric.measured([Kept.of((each, 1) for each, _ in counted)], Span.whole(period)).quantity
+    quantity = metric.measured([Kept.of((each, 1) for each, _ in counted)], span_of(period)).quantity
     unit_amount = Decimal(record["params"].get("unit_amount", "0"))
     return {
         "value": quantity,
@@ -89,7 +95,7 @@ def weighted_sum_grouped(record: Figures) -> Figures:
             level = {"value": initial.get(event["group"], "0") if isinstance(initial, dict) else initial}
             before = metric.contribution(level, happened_at=period.starts_at - timedelta(days=1))
             groups.setdefault(event["group"], [before]).append(contribution)
-    span = Span.whole(period)
+    span = span_of(period)
     return {
         "groups": {
             group: metric.measured([Kept.of((each, 1) for each in of)], span).quantity for group, of in groups.items()
@@ -117,7 +123,7 @@ def prorated_members(record: Figures) -> Figures:
     operations = [(at, event["id"], event.get("op") != "remove") for at, _, event in taken(record, metric)]
     proration = proration_of(record)
     here = Kept.of((each, 1) for at, each, _ in taken(record, metric) if at < proration.period.ends_at)
-    full = metric.measured([here], Span.whole(proration.period)).quantity
+    full = metric.measured([here], span_of(proration.period)).quantity
     return {"value": prorated_unique(operations, proration), "full_units": full}
 
 

@@ -12,10 +12,11 @@ from domain.currencies import MINOR_UNITS
 from domain.cycles import CycleRule
 from domain.money import Currency, Money
 from domain.periods import Days, days_between
+from domain.presence import Presence
 from domain.prices import effective_unit_amount, parse_price
 from domain.prices.graduated import Graduated
 from domain.prices.priced import Priced
-from domain.prices.tier_slices import Move, Presence, Stay, dated_moves, presence_moves, slices_amount
+from domain.prices.tier_slices import Move, Stay, dated_moves, presence_moves, slices_amount
 from domain.proration import (
     Bounds,
     Proportion,

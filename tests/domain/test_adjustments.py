@@ -1,4 +1,6 @@
 import json
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal, localcontext
 
 import pytest
@@ -6,8 +8,10 @@ from domain_strategies import decimals, prices, quantities
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.commitments import WindowedCommitment, below_minimum, over_maximum, prorated_minimum
+from domain.commitments import WindowedCommitment, below_minimum, over_maximum, owed_in, prorated_minimum
+from domain.metrics.buckets import buckets_of
 from domain.money import EXACT
+from domain.periods import MonthlyCycle, Window, first_instant
 from domain.prices import (
     Adjusted,
     Adjustments,
@@ -21,6 +25,7 @@ from domain.prices import (
 )
 from domain.prices.adjustments import Minimum, free_in
 from domain.prices.priced import Priced, TraceStep
+from domain.rating import moved
 from domain.units import Conversion
 
 pytestmark = pytest.mark.fast
@@ -159,11 +164,36 @@ def test_a_commitment_holds_for_each_bucket_alone_and_free_units_go_to_the_first
     assert price.amount_for(Decimal(14)).amount == 10 + 16 * Decimal("1.5")
 
 
-def test_a_bucket_without_usage_is_not_topped_up():
+def test_a_bucket_without_usage_is_topped_up_as_well_and_its_price_is_not_asked():
     price = adjusted(windowed={"amount": "10", "true_up": True})
 
     assert price.price(Measured.none()).amount == 0
     assert price.price(Measured(Decimal(0))).amount == 10
+    assert price.price(replace(Measured.none(), idle_buckets=720)).amount == 7_200
+    priced = price.price(Measured(Decimal(3), buckets=(Decimal(3),), idle_buckets=2))
+    assert steps(priced) == [("per_unit", 6), ("window_true_up", 4), ("window_true_up", 20)]
+    assert adjusted(windowed={"amount": "10"}).price(replace(Measured.none(), idle_buckets=720)).amount == 0
+
+
+def test_what_usage_in_an_idle_bucket_is_worth_is_what_it_adds_to_the_commitment():
+    price = adjusted(windowed={"amount": "10", "true_up": True})
+    before, after = Measured(Decimal(3), buckets=(Decimal(3),)), Measured(Decimal(9), buckets=(Decimal(3), Decimal(6)))
+
+    assert moved(price, before, after) == moved(price, after, before) == 2
+
+
+@pytest.mark.parametrize(
+    ("zone", "first_on", "hours"),
+    [("UTC", "2026-03-01", 744), ("Europe/Berlin", "2026-03-01", 743), ("Europe/Berlin", "2026-10-20", 12 * 24 + 1)],
+)
+def test_the_hours_that_are_owed_are_those_of_the_service_days_as_the_clock_shows_them(zone, first_on, hours):
+    served_from = date.fromisoformat(first_on)
+    period = MonthlyCycle(zone).period_at(first_instant(served_from, zone))
+
+    owed = owed_in(buckets_of(period, "hour"), Window(first_instant(served_from, zone), period.ends_at))
+
+    assert len(owed) == hours
+    assert len(owed_in(buckets_of(period, "month"), Window(first_instant(served_from, zone), period.ends_at))) == 1
 
 
 def test_a_tier_is_chosen_by_the_converted_quantity_before_it_was_prorated_less_what_is_free():

@@ -14,9 +14,7 @@ from domain.prices import Measured
 pytestmark = pytest.mark.fast
 
 NOON = datetime(2013, 1, 5, 12, tzinfo=UTC)
-SPANS = {
-    period.days.first_on: Span.whole(period.window) for period in month_periods("Europe/Berlin", date(2013, 1, 1), 3)
-}
+SPANS = {period.days.first_on: Span.whole(period) for period in month_periods("Europe/Berlin", date(2013, 1, 1), 3)}
 METRICS = {
     "distance": parse_metric(
         {"name": "distance", "meter": "f", "aggregation": "sum", "property": "miles", "unit": "mile"}
@@ -109,5 +107,5 @@ def test_the_buckets_of_a_period_are_measured_by_themselves_in_their_order():
 
     found = recomputed([hour(9, 4), hour(7, 1), hour(9, 3), hour(8, 2)], {"hourly": HOURLY}, SPANS, through_lot=1)
 
-    buckets = (Decimal(1), Decimal(2), Decimal(4))
-    assert list(found.values()) == [Measured(Decimal(7), buckets=buckets)]
+    buckets, starts = (Decimal(1), Decimal(2), Decimal(4)), tuple(NOON.replace(hour=at) for at in (7, 8, 9))
+    assert list(found.values()) == [Measured(Decimal(7), buckets=buckets, bucket_starts=starts)]

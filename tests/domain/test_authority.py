@@ -17,8 +17,17 @@ EXPECTED = {
     "finance": EVERYBODY_ELSE
     | {"read.audit", "replay.technical", "replay.business", "replay.edit", "replay.control", "exceptions.assign"}
     | {"exceptions.dismiss", "exceptions.write_off", "documents.repair", "runs.request", "runs.override"}
-    | {"runs.override_total", "runs.reopen", "credits.grant", "parties.publish", "prices.publish", "taxes.publish"}
-    | {"rules.publish", "mappings.publish", "entitlements.publish", "revenue.run", "revenue.close"},
+    | {
+        "runs.override_total",
+        "runs.reopen",
+        "runs.release",
+        "credits.grant",
+        "parties.publish",
+        "prices.publish",
+        "taxes.publish",
+    }
+    | {"rules.publish", "runs.release", "mappings.publish", "entitlements.publish"}
+    | {"revenue.run", "revenue.close"},
     "approver": EVERYBODY_ELSE | {"read.audit", "runs.approve"},
     "admin": EVERYBODY_ELSE | {"read.audit", "people.change", "policies.change", "sources.publish"},
 }

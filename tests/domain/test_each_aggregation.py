@@ -14,13 +14,14 @@ from domain.metrics import Kept, Metric, Observation, Span, metric_json, parse_m
 from domain.metrics.aggregation import QuantityInvalid
 from domain.metrics.metric import QuantityMissing
 from domain.metrics.parsing import AGGREGATIONS
-from domain.periods import Window
+from domain.metrics.register import ReadingDoubtful
+from domain.periods import MonthlyCycle
 from domain.prices import Measured
 
 pytestmark = pytest.mark.fast
 
 STARTS_AT = datetime(2026, 6, 1, tzinfo=UTC)
-JUNE = Span.whole(Window(STARTS_AT, datetime(2026, 7, 1, tzinfo=UTC)))
+JUNE = Span.whole(MonthlyCycle("UTC").period_at(STARTS_AT))
 #: What each aggregation needs besides its property; those that are not here need nothing.
 NEEDED: dict[str, dict[str, Any]] = {
     "count": {"property": None},
@@ -97,7 +98,7 @@ def test_a_level_of_the_last_microsecond_weighs_a_microsecond():
 
 
 def test_a_level_ends_with_its_subscription():
-    ends = Span(JUNE.period, day(11))
+    ends = Span(JUNE.billing, day(11))
 
     assert measure(metric("weighted_sum"), (1, {"n": 30}), (12, {"n": 300}), span=ends).quantity == 10
 
@@ -120,16 +121,54 @@ def test_a_register_counts_from_the_last_reading_before_the_period():
     assert measure(read, (10, {"n": 130}), (20, {"n": 150})).quantity == 20
 
 
-def test_a_register_that_is_reset_counts_from_zero():
-    assert measure(metric("register"), *numbers(100, 130, 20, 25)).quantity == 30 + 20 + 5
+def test_a_lower_reading_counts_from_zero_only_where_it_is_said_to_be_a_reset():
+    events = numbers(100, 130, 20, 25)
+    marked = [(on, data | ({"reset": "true"} if data["n"] == 20 else {"reset": False})) for on, data in events]
+
+    assert measure(metric("register", resets="allowed"), *events).quantity == 30 + 20 + 5
+    assert measure(metric("register", reset="reset"), *marked).quantity == 30 + 20 + 5
+    with pytest.raises(ReadingDoubtful) as refused:
+        measure(metric("register", reset="reset"), *events)
+    assert refused.value.code == "register_reading_ambiguous"
+    assert refused.value.facts == {"reading": "20", "at": "2026-06-03T00:00:00+00:00"}
 
 
-def test_a_register_that_runs_over_counts_on_and_one_that_was_replaced_does_not():
+def test_a_wrong_reading_of_an_earlier_period_is_not_counted_from():
+    read = metric("register")
+
+    assert measure(read, (-9, {"n": 90}), (-5, {"n": 0}), (-1, {"n": 100}), (3, {"n": 130})).quantity == 30
+
+
+def test_a_register_that_runs_over_counts_on_and_one_that_nobody_can_explain_is_doubted():
     read = metric("register", roll_over_at="100000")
 
     assert measure(read, *numbers(99_900, 40)).quantity == 140
-    assert measure(read, *numbers(100, 40)).quantity == 40
-    assert measure(read, *numbers(100_001, 40)).quantity == 40
+    assert measure(metric("register", roll_over_at="100000", resets="allowed"), *numbers(100, 40)).quantity == 40
+    for readings in ((100, 40), (100_001,), (-1,), (99_900, 99_900, 40, 60_000, 20_000)):
+        with pytest.raises(ReadingDoubtful):
+            measure(read, *numbers(*readings))
+
+
+def test_two_readings_at_one_instant_that_differ_are_doubted_unless_one_is_after_a_reset():
+    read = metric("register", reset="reset")
+    both = [(1, {"n": 5}), (2, {"n": 9}), (2, {"n": 2, "reset": True}), (3, {"n": 3})]
+
+    assert measure(read, *both).quantity == 4 + 2 + 1
+    with pytest.raises(ReadingDoubtful) as refused:
+        measure(read, (1, {"n": 5}), (2, {"n": 9}), (2, {"n": 8}))
+    assert refused.value.code == "register_readings_conflict"
+
+
+def test_more_than_may_be_used_between_two_readings_is_doubted():
+    with pytest.raises(ReadingDoubtful) as refused:
+        measure(metric("register", jump_max="50"), *numbers(100, 151))
+    assert refused.value.code == "register_reading_implausible"
+
+
+@pytest.mark.parametrize("word", ["yes", 1, ""])
+def test_what_says_neither_true_nor_false_of_a_reset_is_no_reading(word):
+    with pytest.raises(QuantityInvalid):
+        metric("register", reset="reset").contribution({"n": 1, "reset": word}, happened_at=STARTS_AT)
 
 
 def test_each_keeps_the_events_in_order_of_their_times():
@@ -235,7 +274,7 @@ def test_a_metric_takes_what_its_filter_allows(properties, is_taken):
 ALL = [
     *(metric(name) for name in AGGREGATIONS),
     metric("unique_count", operation="op", recurring=True),
-    metric("register", roll_over_at="99999.5"),
+    metric("register", roll_over_at="99999.5", jump_max="7.5", reset="op", resets="allowed"),
     metric("percentile", percent="99.9", bucket="month", filter={"op": ["add", "true"]}),
     metric("sum", recurring=True, negative="zero", convert={"factor": "2", "divisor": "3"}),
 ]
@@ -255,6 +294,7 @@ def test_any_order_with_what_is_taken_back_gives_what_is_left(of, data):
     left, signed = [], []
     for on, number, who, is_removed, is_taken_back in data.draw(st.lists(drawn, max_size=12)):
         properties = {"n": number, "money": number, "who": who, "op": "remove" if is_removed else "add"}
+        properties |= {"op": is_removed} if of.aggregation.name == "register" else {}
         contribution = of.contribution(properties, happened_at=day(on))
         signed += [(contribution, 1), (contribution, -1)] if is_taken_back else [(contribution, 1)]
         left += [] if is_taken_back else [(contribution, 1)]
@@ -263,7 +303,15 @@ def test_any_order_with_what_is_taken_back_gives_what_is_left(of, data):
 
     kept = Kept.of(shuffled[:middle]) + Kept.of(shuffled[middle:])
 
-    assert of.measured([kept], JUNE) == of.measured([Kept.of(left)], JUNE)
+    assert outcome(of, kept) == outcome(of, Kept.of(left))
+
+
+def outcome(of: Metric, kept: Kept) -> object:
+    """What was measured, or why it cannot be: a reading that cannot be counted."""
+    try:
+        return of.measured([kept], JUNE)
+    except ReadingDoubtful as doubtful:
+        return doubtful.code, doubtful.facts
 
 
 def test_an_instant_is_kept_to_the_microsecond_and_in_utc():

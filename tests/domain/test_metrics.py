@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from domain.metrics import Increment, Kept, MetricInvalid, Observation, Span, metric_json, parse_metric
 from domain.metrics.aggregation import AggregateNegative, QuantityInvalid
 from domain.metrics.metric import QuantityMissing
-from domain.periods import Window
+from domain.periods import MonthlyCycle
 
 pytestmark = pytest.mark.fast
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
-JANUARY = Span.whole(Window(datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 2, 1, tzinfo=UTC)))
+JANUARY = Span.whole(MonthlyCycle("UTC").period_at(NOON))
 DEPARTURES = {"name": "departures", "meter": "flight", "aggregation": "count", "unit": "flight"}
 DISTANCE = {
     "name": "distance",
@@ -154,7 +154,11 @@ def test_what_one_batch_takes_back_another_has_given():
         ({"recurring": "yes"}, "recurring"),
         ({"aggregation": "average", "recurring": True}, "recurring"),
         ({"bucket": "week"}, "bucket"),
-        ({"aggregation": "weighted_sum", "bucket": "hour"}, "bucket"),
+        ({"aggregation": "peaks", "by": "origin", "bucket": "hour"}, "bucket"),
+        ({"prorate": "days", "bucket": "day"}, "bucket"),
+        ({"aggregation": "unique_count", "prorate": "days", "bucket": "day"}, "bucket"),
+        ({"prorate": "hours"}, "prorate"),
+        ({"aggregation": "max", "prorate": "days"}, "prorate"),
         ({"bucket": "day", "recurring": True}, "recurring"),
         ({"negative": "none"}, "negative"),
         ({"aggregation": "percentile"}, "percent"),
@@ -162,6 +166,9 @@ def test_what_one_batch_takes_back_another_has_given():
         ({"aggregation": "percentile", "percent": "100.1"}, "percent"),
         ({"percent": "95"}, "percent"),
         ({"aggregation": "register", "roll_over_at": "-1"}, "roll_over_at"),
+        ({"aggregation": "register", "jump_max": "0"}, "jump_max"),
+        ({"aggregation": "register", "resets": "marked"}, "resets"),
+        ({"resets": "allowed"}, "resets"),
         ({"aggregation": "charged"}, "amount"),
         ({"aggregation": "peaks"}, "by"),
         ({"operation": "op"}, "operation"),

@@ -6,13 +6,16 @@ import pytest
 
 from domain.audit import Head
 from domain.closing import Facts, blockers
+from domain.deadlines import Behind
 from domain.degradation import Outage
 from domain.documents import Document, Line
 from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    accounts_parked,
     audit_head,
+    close_behind,
     dependency_away,
     dependency_back,
     document_held,
@@ -23,8 +26,8 @@ from domain.notices import (
     usage_refused,
 )
 from domain.periods import Days
+from domain.refused import Refused
 from domain.taxation import TaxEvidence
-from domain.validation import Refused
 
 pytestmark = pytest.mark.fast
 
@@ -72,6 +75,11 @@ NOTICES = [
             threshold=80,
             allowance=Allowance(Decimal("100.0"), Decimal("80.50"), Decimal("19.50")),
         )
+    ),
+    accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
+    close_behind(
+        "tokyo/month/2026-06-01",
+        Behind("at_risk", "drafted", datetime(2026, 7, 5, tzinfo=UTC), None, ("approval_missing",), "finance"),
     ),
     dependency_away(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC))),
     dependency_back(Outage("redis", datetime(2026, 6, 30, tzinfo=UTC)), until=datetime(2026, 7, 1, tzinfo=UTC)),

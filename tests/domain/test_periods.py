@@ -1,5 +1,5 @@
 from datetime import UTC, date, datetime, timedelta
-from itertools import pairwise
+from itertools import pairwise, takewhile
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -128,6 +128,32 @@ def test_the_thirty_first_clamps_and_returns():
         date(2028, 2, 29),
         date(2028, 3, 31),
         date(2028, 4, 30),
+    ]
+
+
+@given(instants(), st.sampled_from(ZONES), st.integers(1, 31), st.sampled_from([2, 3, 4, 6, 12]), st.integers(1, 12))
+def test_stretches_of_months_join_and_begin_in_the_months_of_their_anchor(instant, zone, day, months, anchor):
+    cycle = MonthlyCycle(zone, day, months, anchor)
+
+    period = cycle.period_at(instant)
+    following = cycle.period_at(period.ends_at)
+
+    assert period.contains(instant)
+    assert following.starts_at == period.ends_at
+    for each in (period, following):
+        assert (each.days.first_on.month - anchor) % months == 0
+        assert sum(1 for _ in takewhile(lambda p: p.ends_at <= each.ends_at,  # noqa: B023
+                   MonthlyCycle(zone, day).periods_from(each.days.first_on))) == months  # fmt: skip
+
+
+def test_a_quarter_from_the_last_day_of_november_clamps_and_returns():
+    periods = MonthlyCycle("Europe/Berlin", 31, 3, 11).periods_from(date(2027, 12, 1))
+
+    assert [next(periods).days.first_on for _ in range(4)] == [
+        date(2027, 11, 30),
+        date(2028, 2, 29),
+        date(2028, 5, 31),
+        date(2028, 8, 31),
     ]
 
 

@@ -1,6 +1,6 @@
 """A price that needs more than its metric keeps is found before it is applied."""
 
-from datetime import timedelta
+from datetime import UTC, datetime
 
 import pytest
 from domain_strategies import DIMENSION, FALLING, RISING, usage_of
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from domain.metrics import Kept as KeptOfWindow
 from domain.metrics import parse_metric
 from domain.metrics.aggregation import Span
-from domain.periods import EVER, Window
+from domain.periods import MonthlyCycle
 from domain.prices import Measured, NotMeasured, parse_price
 from domain.prices.needs import PART_OF, Kept, misfit, needs
 
@@ -77,7 +77,8 @@ def test_an_aggregation_keeps_what_is_said_of_it():
         fields = {"name": "m", "meter": "m", "aggregation": aggregation, "property": "n", "unit": "u"}
         metric = parse_metric(fields | options.get(aggregation, {}))
 
-        measured = metric.measured([KeptOfWindow()], Span.whole(Window(EVER, EVER + timedelta(days=31))))
+        june = MonthlyCycle("UTC").period_at(datetime(2026, 6, 1, tzinfo=UTC))
+        measured = metric.measured([KeptOfWindow()], Span.whole(june))
 
         assert getattr(measured, part) is not None
         assert part in Kept.by(aggregation, has_buckets=False, dimensions=()).parts

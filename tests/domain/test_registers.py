@@ -116,7 +116,7 @@ def test_nothing_is_lost_with_a_reading_that_is_refused():
 @pytest.mark.parametrize(
     ("rules", "value", "code"),
     [
-        (Rules(), -1, "field_invalid"),
+        (Rules(), -1, "register_reading_implausible"),
         (FIVE_DIGITS, 100_000, "register_reading_implausible"),
         (Rules(jump_max=Decimal(10)), 511, "register_reading_implausible"),
     ],

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from domain.money import rounded_to
 from domain.periods import Days
+from domain.presence import Presence
 from domain.prices.graduated import Graduated
-from domain.prices.tier_slices import Move, Presence, Stay, dated_moves, presence_moves, slices_amount
+from domain.prices.tier_slices import Move, Stay, dated_moves, presence_moves, slices_amount
 from domain.prices.tiers import Tier
 from domain.proration import Proportion
 

@@ -6,12 +6,12 @@ import pytest
 from domain.codes import CODES
 from domain.metrics import parse_metric
 from domain.periods import EVER
+from domain.refused import Refused
 from domain.validation import (
     SKEW_MAX,
     Field,
     MeterInvalid,
     MeterVersion,
-    Refused,
     check_metric,
     fields_of,
     objection,

@@ -5,12 +5,15 @@ from decimal import Decimal
 
 from domain.audit import Head
 from domain.closing import Facts, blockers
+from domain.deadlines import Behind
 from domain.degradation import Outage
 from domain.documents import Document, Line
 from domain.entitlements import Alert, Allowance
 from domain.money import Money
 from domain.notices import (
+    accounts_parked,
     audit_head,
+    close_behind,
     dependency_away,
     dependency_back,
     document_held,
@@ -21,8 +24,8 @@ from domain.notices import (
     usage_refused,
 )
 from domain.periods import Days
+from domain.refused import Refused
 from domain.taxation import TaxEvidence
-from domain.validation import Refused
 
 DAY = date(2026, 6, 30)
 EUR = Money.of("12.50", "EUR")
@@ -43,6 +46,11 @@ NOTICES = [
     document_held(DOCUMENT, number="B-1", external_key="tl-x"),
     run_stage_entered("1", legal_entity="berlin", period="2026-06", stage="frozen"),
     run_blocked("1", legal_entity="berlin", period="2026-06", blockers=blockers("frozen", Facts(period_not_ended=1))),
+    accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
+    close_behind(
+        "tokyo/month/2026-06-01",
+        Behind("at_risk", "drafted", datetime(2026, 7, 5, tzinfo=UTC), None, ("approval_missing",), "finance"),
+    ),
     dependency_away(OUTAGE),
     dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),

@@ -20,6 +20,7 @@ ALSO_FREE = {
     ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
     ("tax_registrations", "superseded_at"), ("contract_renewals", "superseded_at"),
     ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"),
+    ("contract_coupons", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
 DOCUMENT = {
@@ -32,6 +33,7 @@ TABLES = sorted(
     | {"contract_renewals", "subscription_phases", "subscription_cancellations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
     | {"credit_grants", "credit_entries"}
+    | {"contract_coupons", "invoice_adjustments"}
 )
 
 

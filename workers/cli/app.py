@@ -5,6 +5,7 @@ import typer
 from workers.cli import (
     approve,
     audit,
+    calendar,
     close,
     demo,
     doctor,
@@ -14,6 +15,7 @@ from workers.cli import (
     master,
     meters,
     on_call,
+    parked,
     people,
     policies,
     prepaid,
@@ -58,6 +60,8 @@ app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
 app.add_typer(replay.app, name="replay")
 app.command()(close.close)
+app.command()(calendar.calendar)
+app.add_typer(parked.app, name="parked")
 app.command()(approve.approve)
 app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")

@@ -14,8 +14,8 @@ from workers.store import billing_looks
 from workers.store.billing_looks import Period, Standing
 from workers.store.database import engine
 
-#: What is in the way of a run that has left usage to the next one: it closes when that one has billed it.
-WAITS_FOR_NEXT_RUN = "usage_in_flight"
+#: What is in the way of a run that has left something to the next one: it closes when that one has billed it.
+WAITS_FOR_NEXT_RUN = frozenset({"usage_in_flight", "accounts_parked"})
 #: The first and the last year that a period may be of.
 YEARS = (1900, 2999)
 #: How often a run is looked at while it moves.
@@ -104,7 +104,7 @@ def to_press(period: Period, dates: Dates) -> Wish:
 
 
 def _is_through(now: Standing) -> bool:
-    return now.stage == "closed" or any(each.code == WAITS_FOR_NEXT_RUN for each in now.blockers)
+    return now.stage == "closed" or any(each.code in WAITS_FOR_NEXT_RUN for each in now.blockers)
 
 
 def to_override(run_id: int, found: Blocker, reason: str) -> Wish:

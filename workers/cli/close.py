@@ -15,7 +15,7 @@ from workers.cli.billing import Dates
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.deeds.doing import Done
 from workers.embedded import run as embedded
-from workers.store.billing_looks import Period, Standing
+from workers.store.billing_looks import PARKED, Period, Standing
 from workers.store.unbilled import Unbilled
 
 Day = Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The period's last day unless given.")]
@@ -106,7 +106,7 @@ def _say_done(period: Period, *, as_json: bool) -> None:
     if as_json:
         console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), "stage": "closed"})
         return
-    console.out().print(f"{period.legal_entity_id} {period.starts_on:%Y-%m} is closed, and no usage has come since.")
+    console.out().print(f"{period.legal_entity_id} {period.name} is closed, and no usage has come since.")
 
 
 def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json: bool) -> None:
@@ -120,11 +120,13 @@ def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json
     )
     print_documents(now)
     unbilled.say(period, without)
+    if any(each.state == PARKED for each in now.documents):
+        out.print("what is parked does not go out with the others: [bold]tallyline parked list[/]")
     if now.blockers:
         out.print(blockers_table(now))
     if now.stage == "drafted" and not now.approved_by:
         out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
-                  f"{period.starts_on:%Y-%m} --approve[/]", soft_wrap=True)  # fmt: skip
+                  f"{period.name} --approve[/]", soft_wrap=True)  # fmt: skip
     elif now.held:
         out.print(
             f"{count(now.held)} of its documents wait until an accounting period is opened in the ERP: "

@@ -147,6 +147,15 @@ def print_line(story: Row) -> None:
     console.out().print(tree)
 
 
+def print_beside(row: Row) -> None:
+    """Print what a document gives or asks beside its lines."""
+    document = f"{row['kind'].replace('_', ' ')} {escape(row['number'] or 'draft ' + str(row['invoice_id']))}"
+    title = f"[bold]{row['giver']} {row['position']}[/] beside the lines of {document} for {escape(row['account'])}"
+    tree = Tree(f"{title}: {escape(row['description'])}, net {row['currency']} {money(row['net'])}")
+    _add_steps(tree, row["trace"])
+    console.out().print(tree)
+
+
 def money(amount: Decimal) -> str:
     """An amount of a document as people read it, with all its minor units: 50,798.10."""
     return f"{amount:,}"

@@ -30,7 +30,7 @@ def say(period: Period, found: Sequence[Unbilled]) -> None:
         told = ", ".join(f"{count(n)} {reason.replace('_', ' ')}" for reason, n in counts(found).items())
         console.out().print(
             f"without a document: {told}; [bold]tallyline close {period.legal_entity_id} "
-            f"{period.starts_on:%Y-%m} --unbilled[/] lists them",
+            f"{period.name} --unbilled[/] lists them",
             soft_wrap=True,
         )
 

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from workers.deeds import (
+    breakers,
     documents,
     master,
     people,
@@ -19,13 +20,10 @@ from workers.deeds import (
 )
 from workers.deeds.deed import Deed
 
-DEEDS: Final[Mapping[str, Deed]] = MappingProxyType(
-    {
-        deed.name: deed
-        for module in (documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources)
-        for deed in module.DEEDS
-    }
-)
+_MODULES: Final = (
+    breakers, documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources,
+)  # fmt: skip
+DEEDS: Final[Mapping[str, Deed]] = MappingProxyType({deed.name: deed for module in _MODULES for deed in module.DEEDS})
 
 
 def deed_named(name: str) -> Deed:

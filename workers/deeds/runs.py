@@ -80,6 +80,8 @@ def _plan_approve(conn: Connection, order: Order) -> Plan:
     billing_runs.approve(conn, run, person=order.person)
     effect: dict[str, Decimal] = {}
     for each in billing_looks.standing(conn, run).documents:
+        if each.state == billing_looks.PARKED:
+            continue
         effect[each.currency] = effect.get(each.currency, Decimal(0)) + abs(each.gross)
     return Plan(("runs.approve",), f"billing_run/{run}/approve", f"approve the drafts of run {run}", effect)
 

@@ -58,8 +58,8 @@ class ErpDocument:
 
     @property
     def service(self) -> Days:
-        """The days from the first to the last service that a line is about."""
-        days = [line.service for line in self.document.lines]
+        """The days from the first to the last service that a line, or what stands beside the lines, is about."""
+        days = [part.service for part in self.document.parts]
         return Days(min(each.first_on for each in days), max(each.end_on for each in days))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from domain.validation import Refused
+from domain.refused import Refused
 from queues.contracts import BATCH, Delivery, Refusal, read
 from workers.files.events import Event, Items
 from workers.files.lines import RefusedRow

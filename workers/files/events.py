@@ -10,7 +10,7 @@ from domain.canonical import Json, canonical_json, number_in, plain_text
 from domain.errors import Rejection
 from domain.events import KEY_BYTES
 from domain.local_times import instant_in
-from domain.validation import Refused
+from domain.refused import Refused
 from queues.contracts import Unusable
 from workers.files.file_mapping import Attribute, FileMapping, Property
 from workers.files.lines import RefusedRow

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
-from domain.validation import Refused
+from domain.refused import Refused
 
 #: Bytes of one line; an event of that size still fits into a message, however it is written.
 LINE_BYTES_MAX = 256 * 1024

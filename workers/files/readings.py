@@ -6,8 +6,8 @@ from datetime import datetime
 
 from domain.canonical import Json, decimal_of, plain_text
 from domain.errors import Rejection
+from domain.refused import Refused
 from domain.registers import Difference, Gap, Reading, Segment, Series, series
-from domain.validation import Refused
 from workers.files.events import Event, Items, Unfit, attributes, boolean_of, cell, data_of, number_of, written
 from workers.files.file_mapping import OF_DIFFERENCES, FileMapping, Register
 from workers.files.lines import FileUnreadable, RefusedRow

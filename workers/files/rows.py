@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from domain.canonical import Json
-from domain.validation import Refused
+from domain.refused import Refused
 from queues.contracts import Refusal, json_in
 from workers.files.lines import FileUnreadable, RefusedRow, unreadable
 

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, text
 
 from domain.canonical import Json
+from domain.registers import CODES_OF_READINGS
 from domain.replays import EditInvalid
 from domain.validation import MeterVersion, fields_of, objection
 
 if TYPE_CHECKING:
     from workers.store.replays import Replay
 
-#: The codes of usage that an edit of the event's data can give a quantity.
-AMENDABLE = frozenset({"quantity_missing", "quantity_invalid"})
+#: The codes of usage that an edit of the event's data can give a quantity, or a reading that can be right.
+AMENDABLE = frozenset({"quantity_missing", "quantity_invalid", *CODES_OF_READINGS})
 
 
 def add(conn: Connection, replay: "Replay", *, exception_id: int) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, Row, text
 
 from domain.errors import Rejection
 from domain.metrics import Metric, Span
-from domain.periods import Window
+from domain.periods import BillingPeriod, Days, Window
 from domain.prices import moved_by, parse_price
 from domain.rating import moved
 from workers.store import measures
@@ -44,7 +44,8 @@ _IN_FORCE = "superseded_at = '9999-12-31 00:00:00+00'"
 _USAGE = f"""
 with held as (
   select x.id, x.priced_revision, x.money_at_risk, x.currency, x.basis, x.quantity, x.value, x.metric_id, m.aggregation,
-    m.is_plain, x.happened_at, s.id as subscription_id, b.id as billing_period_id, v.id as contract_version_id,
+    m.aggregation in ('count', 'sum') and not m.is_prorated as is_added, m.is_plain, x.happened_at,
+    s.id as subscription_id, b.id as billing_period_id, v.id as contract_version_id,
     coalesce(x.dimensions, '') as dimensions, p.id as price_id, case when p.id is null then
         concat_ws('/', 'usual', x.metric_id, x.source_id, date_trunc('month', x.happened_at), x.subject)
       else concat_ws('/', 'window', s.id, b.id, x.metric_id, v.id, coalesce(x.dimensions, '')) end as bundle
@@ -62,7 +63,7 @@ with held as (
   where x.state = 'open' and x.step = 'enrich' and not x.is_priced_at_opening),
 counted as (
   select h.*, case
-    when not h.is_plain then case when h.aggregation in ('count', 'sum') or h.value is not null then h.quantity end
+    when not h.is_plain then case when h.is_added or h.value is not null then h.quantity end
     when h.aggregation <> 'unique_count' then h.quantity
     when row_number() over (partition by h.bundle, coalesce(h.value, h.id::text) order by h.id) > 1 then 0
     when h.price_id is not null and exists (
@@ -108,7 +109,7 @@ left join usual u on u.metric_id = b.metric_id
 """)
 #: What the usage of bundles that are measured would add to their windows.
 _MORE = text(f"""{_USAGE}
-select bundle, case when aggregation not in ('count', 'sum') then value end as value, sum(units) as number
+select bundle, case when not is_added then value end as value, sum(units) as number
 from counted where not is_plain and units is not null group by 1, 2
 """)
 #: Shares are differences of running totals, so that they sum to the amount exactly. Rows whose money only shifts come
@@ -204,7 +205,8 @@ def _moves(
     held = measures.held_in_portions(conn, [_asked(row) for row in windows])
     by_bundle = dict(zip([row.bundle for row in windows], held, strict=True))
     for row in bundles:
-        nothing = Held(Span.whole(Window(row.month, row.month_end)))
+        days = Days(row.month.date(), row.month_end.date())
+        nothing = Held(Span.whole(BillingPeriod("UTC", days, Window(row.month, row.month_end))))
         yield _moved(row, by_bundle.get(row.bundle, nothing), by_id[row.metric_id], more[row.bundle])
 
 

@@ -109,7 +109,7 @@ EXCEPTED = f"""
     billing_period_id = excluded.billing_period_id
 """
 _SENTENCE = """case outcome when 'quantity_missing' then 'the event lacks what the metric counts: ' || lacks
-      when 'quantity_invalid' then 'the operation is neither add nor remove'
+      when 'quantity_invalid' then 'an operation is neither add nor remove, or a reset neither true nor false'
       when 'subscription_not_found' then 'no mapping leads from this source and subject to a subscription in force'
       when 'contract_not_in_force' then 'no version of the contract is in force at the time of the event'
       else 'the meter has no metric and no rule excludes it' end"""

@@ -8,7 +8,7 @@ from decimal import Decimal
 from sqlalchemy import Connection, text
 
 from domain.closing import Blocker, Stage
-from domain.periods import MonthlyCycle, first_instant
+from domain.periods import first_instant
 from workers.store import billing_runs, periods
 
 #: The blocker that stands for a person who has not approved yet.
@@ -25,6 +25,11 @@ class Period:
     starts_on: date
     ends_on: date
     lot: int
+
+    @property
+    def name(self) -> str:
+        """As commands take it: `2013-01` if it begins with the month, else its first day."""
+        return f"{self.starts_on:%Y-%m}" if self.starts_on.day == 1 else str(self.starts_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +82,9 @@ def cycles(conn: Connection, legal_entity_id: str) -> Mapping[str, int]:
 
 def period(conn: Connection, cycle_id: int, first_on: date) -> Period | None:
     """The period of the cycle that begins on that day, made if no usage has made it yet; None if none begins then."""
-    zone = conn.execute(text("select zone from billing_cycles where id = :id"), {"id": cycle_id}).scalar_one()
-    starts_at = first_instant(first_on, zone)
-    if MonthlyCycle(zone).period_at(starts_at).days.first_on != first_on:
+    cycle = periods.cycle_of(conn, cycle_id)
+    starts_at = first_instant(first_on, cycle.zone)
+    if cycle.period_at(starts_at).days.first_on != first_on:
         return None
     periods.ensure(conn, cycle_id, starts_at, starts_at)
     row = conn.execute(
@@ -99,7 +104,8 @@ def last_run(conn: Connection, period_id: int) -> int | None:
     return found.scalar_one_or_none()
 
 
-#: A document that was voided and not billed anew since is left to the next run, also if it held no usage.
+#: A document that was voided and not billed anew since is left to the next run, also if it held no usage; so is what a
+#: contract was given of a coupon for the period, or has no more, since the last run was asked for.
 _NEW = text("""
 select exists (select from aggregates where billing_period_id = :id and lot >= :lot)
   or exists (select from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is null
@@ -108,17 +114,30 @@ select exists (select from aggregates where billing_period_id = :id and lot >= :
     where r.billing_period_id = :id and not exists (
       select from billing_runs o join invoices n on n.billing_run_id = o.id and n.state <> 'void'
       where o.billing_period_id = :id and n.contract_id = v.contract_id and n.id > v.id))
+  or exists (select from contract_coupons k join subscriptions s on s.contract_id = k.contract_id
+    join billing_periods p on p.id = :id and p.cycle_id = s.cycle_id and s.starts_at < p.ends_at
+      and s.ends_at > p.starts_at
+    where k.starts_on < p.ends_on and k.ends_on >= p.ends_on
+      and greatest(k.recorded_at, nullif(k.superseded_at, '9999-12-31 00:00:00+00')) > (
+        select max(r.requested_at) from billing_runs r where r.billing_period_id = p.id))
 """)
 
 
 def has_new_usage(conn: Connection, period: Period) -> bool:
-    """Whether usage has come into the period's open lot, is on its way to it, or was released by a void document."""
+    """Whether usage has come into the period's open lot, is on its way to it, or was released by a void document.
+
+    Or whether a coupon gives something else than the last run knew.
+    """
     return bool(conn.execute(_NEW, {"id": period.id, "lot": period.lot}).scalar_one())
 
 
-_DOCUMENTS = text("""
-select kind, state, currency, count(*) as count, coalesce(sum(net), 0), coalesce(sum(tax), 0), coalesce(sum(gross), 0)
-from invoices where billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
+#: The state of a draft that a breaker holds: it does not go out with the others.
+PARKED = "parked"
+_DOCUMENTS = text(f"""
+select i.kind, case when i.state in ('taxed', 'empty') and exists (
+    select from account_holds h where h.invoice_id = i.id and h.released_at is null) then '{PARKED}' else i.state end,
+  i.currency, count(*) as count, coalesce(sum(i.net), 0), coalesce(sum(i.tax), 0), coalesce(sum(i.gross), 0)
+from invoices i where i.billing_run_id = :run group by 1, 2, 3 order by 1, 2, 3
 """)
 #: Stages that a run leaves by itself as soon as nothing is in the way: the next tick presses it on.
 GO_ON: frozenset[Stage] = frozenset({"frozen", "approved", "posted", "reconciled"})

@@ -1,5 +1,6 @@
 """Buckets: the hours, days and months of billing periods that metrics are taken by, made once as instants in UTC."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import cast
 
@@ -17,6 +18,17 @@ _INSERT = text("""
 insert into buckets (cycle_id, bucket, starts_at, ends_at)
 select :cycle, :bucket, * from unnest(cast(:starts as timestamptz[]), cast(:ends as timestamptz[])) order by 1, 2, 3
 on conflict (cycle_id, bucket, starts_at) do nothing
+""")
+_WITHOUT = text("""
+select p.cycle_id, p.starts_at from billing_periods p
+cross join (select distinct bucket from metrics where bucket is not null) u
+where p.id = any(cast(:periods as integer[])) and not exists (select from buckets k
+  where k.cycle_id = p.cycle_id and k.bucket = u.bucket and k.starts_at = p.starts_at)
+group by 1, 2 order by 1, 2
+""")
+_OF_PERIOD = text("""
+select k.starts_at, k.ends_at from buckets k join billing_periods p on p.cycle_id = k.cycle_id
+where p.id = :period and k.bucket = :bucket and k.starts_at >= p.starts_at and k.starts_at < p.ends_at order by 1
 """)
 
 
@@ -39,3 +51,15 @@ def ensure(conn: Connection, cycle_id: int, first_at: datetime, last_at: datetim
                     "ends": [window.ends_at for window in windows],
                 },
             )
+
+
+def complete(conn: Connection, periods: Sequence[int]) -> None:
+    """Make what these periods lack of the buckets that metrics use: one without usage may be older than they are."""
+    for row in conn.execute(_WITHOUT, {"periods": sorted(set(periods))}).all():
+        ensure(conn, row.cycle_id, row.starts_at, row.starts_at)
+
+
+def of_period(conn: Connection, period_id: int, bucket: str) -> tuple[Window, ...]:
+    """The buckets of a period, in order."""
+    found = conn.execute(_OF_PERIOD, {"period": period_id, "bucket": bucket})
+    return tuple(Window(row.starts_at, row.ends_at) for row in found)

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from domain.money import Currency
 from domain.taxation import TaxEvidence, TaxSubtotal
+from workers.store import adjustments
 from workers.taxing import Charge, Draft, Line, Lined
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
@@ -69,15 +70,25 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
     charges: dict[int, list[Charge]] = {}
     for row in conn.execute(_CHARGES, {"ids": [draft.id for draft in found]}):
         charges.setdefault(row[0], []).append(_charge(row))
+    terms = adjustments.terms_of(conn, [draft.id for draft in found])
     return [
-        Draft(invoice_id, jurisdiction, Currency(currency), starts_on, ends_on, tuple(charges.get(invoice_id, ())))
+        Draft(
+            invoice_id,
+            jurisdiction,
+            Currency(currency),
+            starts_on,
+            ends_on,
+            tuple(charges.get(invoice_id, ())),
+            terms.get(invoice_id),
+        )
         for invoice_id, jurisdiction, currency, starts_on, ends_on in found
     ]
 
 
 def save(conn: Connection, lined: Sequence[Lined]) -> None:
-    """Insert the lines and taxes and mark the drafts taxed, or empty where nothing is billed."""
+    """Insert lines, adjustments and taxes, and mark the drafts taxed, or empty where nothing is billed."""
     _insert(conn, _LINES, [_line(each.draft, n, line) for each in lined for n, line in enumerate(each.lines, 1)])
+    adjustments.save(conn, lined)
     _insert(conn, _TAXES, [_tax(each.draft, subtotal) for each in lined for subtotal in each.taxed.subtotals])
     _insert(conn, _TAXED, [_totals(each) for each in lined])
 
@@ -91,7 +102,7 @@ def _insert(conn: Connection, statement: TextClause, rows: Sequence[Mapping[str,
 def _totals(lined: Lined) -> dict[str, object]:
     return {
         "id": lined.draft.invoice_id,
-        "state": "taxed" if lined.lines else "empty",
+        "state": "empty" if lined.is_empty else "taxed",
         "kind": lined.kind,
         "net": lined.net.amount,
         "tax": lined.tax.amount,

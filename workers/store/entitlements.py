@@ -20,7 +20,7 @@ FEATURES_MAX = 1_000
 #: Questions that are answered together: the planner takes each for the only one, so many would cost their square.
 PORTION = 100
 #: No billing period that we know of is longer than this.
-_PERIOD_DAYS_MAX = 31
+_MONTH_DAYS_MAX = 31
 
 #: The quantity of a metric in a period, over all windows of it. A distinct value counts once in all of them.
 USED = """case (select aggregation from metrics where id = {0}.metric_id) when 'unique_count' then (
@@ -59,7 +59,7 @@ since as (
     union all select n, starts_at from granted where rollover_max is distinct from 0) s group by n)
 select a.n, 'asked' as what, a.kind as name, s.starts_at, a.at as ends_at, null::numeric as quantity,
   null::numeric as rollover_max, 0 as priority, false as is_own, null::boolean as is_on, c.zone as text_value,
-  null::numeric as number_value, null::integer[] as thresholds
+  null::numeric as number_value, array[c.anchor_day, c.months, c.anchor_month]::integer[] as thresholds
 from asked a join billing_cycles c on c.id = a.cycle_id left join since s on s.n = a.n
 union all
 select n, 'terms', enforcement, starts_at, ends_at, limit_quantity, rollover_max, 0, is_own, is_on, text_value,
@@ -162,8 +162,8 @@ def _periods(asked: Row[Any], rows: Sequence[Row[Any]]) -> list[Used]:
         return list(kept.values())
     if since is None or since <= EVER:
         since = min((each.window.starts_at for each in kept.values()), default=at)
-    first = max(min(since, at), at - timedelta(days=_PERIOD_DAYS_MAX * LOOK_BACK_PERIODS))
-    cycle, periods = MonthlyCycle(zone), list[Used]()
+    cycle, periods = MonthlyCycle(zone, *asked.thresholds), list[Used]()
+    first = max(min(since, at), at - timedelta(days=_MONTH_DAYS_MAX * cycle.months * LOOK_BACK_PERIODS))
     for period in cycle.periods_from(cycle.period_at(first).days.first_on):
         if period.starts_at > at:
             break

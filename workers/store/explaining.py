@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from domain.explanations import Told
+from domain.explanations import Told, ToldBeside
 from domain.money import Currency, Money
 from domain.prices import TraceStep
 from workers.store import documents
@@ -34,6 +34,22 @@ class Explained:
     told: Told
 
 
+@dataclass(frozen=True, slots=True)
+class ExplainedBeside:
+    """What a document gives or asks beside its lines, and what is told of it."""
+
+    position: int
+    invoice_id: int
+    number: str | None
+    kind: str
+    state: str
+    account: str
+    legal_entity: str
+    giver: str
+    tax_category: str
+    told: ToldBeside
+
+
 _LINES = """
 select l.id as line, l.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency,
   a.name as account, i.legal_entity_id as legal_entity, l.tax_category, m.name as metric, l.unit, r.dimensions,
@@ -49,6 +65,13 @@ left join lateral (
       and o.id < l.id and o.net <> 0 order by j.id desc limit :earlier_max) n) e on true
 where {which} order by l.invoice_id, l.position limit :lines_max
 """
+_BESIDE = text("""
+select b.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency, a.name as account,
+  i.legal_entity_id as legal_entity, b.kind as giver, b.tax_category, b.description, b.service_starts_on,
+  b.service_ends_on, b.net, b.trace
+from invoice_adjustments b join invoices i on i.id = b.invoice_id join accounts a on a.id = i.account_id
+where b.invoice_id = any(cast(:ids as bigint[])) order by b.invoice_id, b.position limit :lines_max
+""")
 _OF_DOCUMENTS = "l.invoice_id = any(cast(:ids as bigint[]))"
 
 
@@ -63,6 +86,22 @@ def lines_of(conn: Connection, document: str, *, position: int | None) -> list[E
     if position is None:
         return _lines(conn, _OF_DOCUMENTS, ids=ids)
     return _lines(conn, f"{_OF_DOCUMENTS} and l.position = :position", ids=ids, position=position)
+
+
+def beside_lines_of(conn: Connection, document: str) -> list[ExplainedBeside]:
+    """What the documents with that number, or the draft with that id, give or ask beside their lines."""
+    ids = documents.called(conn, document, only_drafts=True)
+    return [
+        ExplainedBeside(
+            row.position, row.invoice_id, row.number, row.kind, row.state, row.account, row.legal_entity, row.giver,
+            row.tax_category,
+            ToldBeside(
+                row.description, row.service_starts_on, row.service_ends_on, Money(row.net, Currency(row.currency)),
+                _steps(row.trace),
+            ),
+        )
+        for row in conn.execute(_BESIDE, {"ids": ids, "lines_max": LINES_MAX})
+    ]  # fmt: skip
 
 
 def _lines(conn: Connection, which: str, **values: object) -> list[Explained]:

@@ -14,6 +14,7 @@ from workers.store import audit, fence, master_file, parked
 from workers.store.acting import Named, name
 from workers.store.master_complete import complete
 from workers.store.master_contracts import put_versions
+from workers.store.master_coupons import put_coupons, put_limits
 from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_lifecycle import put_lifecycle
@@ -102,6 +103,8 @@ def publish(
     put_quantities(loading)
     put_lifecycle(loading)
     put_versions(loading)
+    put_limits(loading)
+    put_coupons(loading)
     put_mappings(loading)
     put_entitlements(loading)
     return loading.tally, [] if is_look or loading.tally.is_unchanged else _owe(loading, document.file.name)

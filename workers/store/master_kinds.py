@@ -23,6 +23,7 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
 )
@@ -41,8 +42,9 @@ CREDIT_ACCOUNTS: Final = Kind(
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},
-    {"zone": "text"},
-    why_fixed="its periods are made; add another cycle",
+    {"zone": "text", "months": "integer", "anchor_day": "integer", "anchor_month": "integer"},
+    {"bill_after_days": "integer", "deadline_days": "integer"},
+    "its periods are made; add another cycle",
 )
 ACCOUNTS: Final = Kind("accounts", {"id": "text"}, free={"name": "text", "parent_id": "text", "bill_to_id": "text"})
 PRODUCTS: Final = Kind("products", {"id": "text"}, free={"name": "text"})
@@ -129,5 +131,27 @@ PRICES: Final = Kind(
     "prices",
     {"contract_version_id": "integer", "metric_id": "integer"},
     {"terms": "jsonb", "tax_category": "text", "revenue_account": "text", "book_charge_id": "integer"},
+    why_fixed=_VERSIONED,
+)
+COUPONS: Final = Kind(
+    "coupons",
+    {"name": "text"},
+    {
+        "percent": "numeric",
+        "amount": "numeric",
+        "currency": "text",
+        "is_in_all": "boolean",
+        "products": "text[]",
+        "metrics": "text[]",
+        "uses": "integer",
+        "expires_on": "date",
+    },
+    {"title": "text"},
+    "documents rest on that; add another coupon and give it to the contracts instead",
+)
+CONTRACT_LIMITS: Final = Kind(
+    "contract_limits",
+    {"contract_version_id": "integer"},
+    {"minimum": "numeric", "maximum": "numeric", "tax_category": "text", "revenue_account": "text"},
     why_fixed=_VERSIONED,
 )

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
+from workers.store.master_coupon_models import ContractCoupon, Coupon, SpendLimits
 from workers.store.master_fields import (
     STRICT,
     Code,
@@ -35,6 +36,8 @@ from workers.store.master_party_models import (
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
+#: Longest that a close may be put off after the end of its period.
+CLOSE_DAYS_MAX = 90
 
 
 class _Part(BaseModel):
@@ -51,9 +54,19 @@ class Connection(_Part):
 
 
 class Cycle(_Part):
-    """A calendar of billing periods: months of a zone, the legal entity's unless it is given."""
+    """A calendar of billing periods: so many months of a zone each, the legal entity's unless it is given.
+
+    They begin on `anchor_day`, on the last day of a month that is shorter, counted from `anchor_month`. Of a period
+    that has ended, the run is asked for by itself `bill_after_days` later, or by a person only; its close is due
+    `deadline_days` after the end.
+    """
 
     zone: Name | None = None
+    months: Literal[1, 2, 3, 4, 6, 12] = 1
+    anchor_day: Number = Field(default=1, ge=1, le=31)
+    anchor_month: Number = Field(default=1, ge=1, le=12)
+    bill_after_days: int | None = Field(default=None, ge=0, le=CLOSE_DAYS_MAX)
+    deadline_days: int | None = Field(default=None, ge=1, le=CLOSE_DAYS_MAX)
 
 
 class BookEntry(_Part):
@@ -76,7 +89,7 @@ class Version(_Part):
 
     `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
     feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
-    sells at them unless one is given.
+    sells at them unless one is given. `limits` hold over all charges of a billing period that ends under the version.
     """
 
     version: Number
@@ -85,6 +98,7 @@ class Version(_Part):
     prices: Prices | None = None
     plan: PlanName | None = None
     entitlements: dict[Ref, dict[str, Any]] = {}
+    limits: SpendLimits | None = None
     owner: Name | None = None
 
     @model_validator(mode="after")
@@ -102,6 +116,7 @@ class Contract(_Part):
     currency: Code | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
+    coupons: list[ContractCoupon] = []
 
 
 class Quantity(_Part):
@@ -172,6 +187,10 @@ class Metric(_Part):
     operation: Ref | None = None
     percent: Any = None
     roll_over_at: Any = None
+    jump_max: Any = None
+    resets: Ref | None = None
+    reset: Ref | None = None
+    prorate: Ref | None = None
     amount: Ref | None = None
     by: Ref | None = None
     filter: dict[Ref, list[Any]] | None = None
@@ -269,6 +288,7 @@ class MasterData(_Part):
     accounts: dict[Ref, Account] = {}
     products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}
+    coupons: dict[Ref, Coupon] = {}
     contracts: dict[Ref, Contract] = {}
     subscriptions: dict[Ref, Subscription] = {}
     sources: dict[Name, Source] = {}

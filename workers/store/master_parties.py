@@ -55,6 +55,7 @@ def put_parties(loading: Loading) -> None:
             "jurisdiction": each.jurisdiction, "connection_id": each.connection,
             "receivable_account": each.receivable_account, "tax_account": each.tax_account,
             "tax_accounts": each.tax_accounts,
+            "breakers": each.breakers.model_dump(mode="json", exclude_defaults=True),
         } for name, each in master.legal_entities.items()
     })  # fmt: skip
     _put_cycles(loading)
@@ -104,6 +105,8 @@ def _put_cycles(loading: Loading) -> None:
     put(loading, kinds.CYCLES, {
         ("cycles", name): {
             "legal_entity_id": names[name][0], "name": names[name][1], "zone": each.zone or zones[names[name][0]],
+            "months": each.months, "anchor_day": each.anchor_day, "anchor_month": each.anchor_month,
+            "bill_after_days": each.bill_after_days, "deadline_days": each.deadline_days,
         } for name, each in loading.master.cycles.items()
     })  # fmt: skip
 

@@ -1,5 +1,6 @@
 """What a master data file may hold of parties: legal entities, accounts with their names elsewhere, and products."""
 
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
@@ -32,6 +33,17 @@ class TaxRegistration(_Part):
     ends: Day | None = Field(default=None, alias="to")
 
 
+class Breakers(_Part):
+    """When a draft is parked until a person has looked: lines a day, jumps, and what each contract should not do."""
+
+    lines_max: Annotated[int, Field(ge=1)] | None = 10_000
+    jump_percent: Annotated[Decimal, Field(gt=0, max_digits=12)] | None = Field(default=None, strict=False)
+    jump_from: Annotated[Decimal, Field(ge=0, max_digits=20)] = Field(default=Decimal(0), strict=False)
+    usage_missing: bool = False
+    total_negative: bool = True
+    currency_changed: bool = True
+
+
 class LegalEntity(_Part):
     """Our company that sells and books; its tax is booked by category where that has an account of its own."""
 
@@ -44,6 +56,7 @@ class LegalEntity(_Part):
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
     tax_registrations: list[TaxRegistration] = []
+    breakers: Breakers = Breakers()
 
 
 class RevenueRule(_Part):

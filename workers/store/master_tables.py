@@ -39,6 +39,10 @@ TABLES: Final[Mapping[str, Table]] = {
     "identities": Table("accounts", ["account"], "identities", ["system", "kind", "identifier", "from", "to"]),
     "products": Table("products", ["id"], columns=["name"]),
     "contracts": Table("contracts", ["id"], columns=["account", "legal_entity", "currency"]),
+    "coupons": Table(
+        "coupons", ["name"], columns=["title", "percent", "amount", "currency", "amount_is", "uses", "expires"]
+    ),
+    "contract_coupons": Table("contracts", ["contract"], "coupons", ["coupon", "from", "to", "place"]),
     "subscriptions": Table("subscriptions", ["id"], columns=["contract", "cycle", "from", "to"]),
     "quantities": Table("subscriptions", ["subscription"], "quantities", ["item", "quantity", "from", "to"]),
     "mappings": Table("mappings", [], columns=["source", "subject", "subscription", "from", "to", "owner"]),

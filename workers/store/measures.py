@@ -14,7 +14,7 @@ from domain.canonical import Json
 from domain.errors import Rejection
 from domain.metrics import Kept, Metric, Span, parse_metric
 from domain.money import EXACT, ZERO
-from domain.periods import Window
+from domain.periods import BillingPeriod, Days, Window
 from domain.prices import Measured
 
 #: Values that are read for one question; more must be kept apart, by dimensions or subscriptions, to be measured.
@@ -62,10 +62,16 @@ from metrics where id = any(cast(:ids as integer[]))
 _SPANS = f"""
 asked as materialized (
   select t.*, b.cycle_id, b.starts_at, b.ends_at, greatest(least(b.ends_at, s.ends_at), b.starts_at) as until,
-    m.is_recurring, m.bucket, not m.is_recurring or t.contract_version_id = coalesce(
+    b.starts_on, b.ends_on, y.zone, m.is_recurring, m.bucket,
+    case when m.bucket is not null and m.aggregation in ('weighted_sum', 'register') then array(
+      select k.starts_at from buckets k where k.cycle_id = b.cycle_id and k.bucket = m.bucket
+        and k.starts_at >= b.starts_at and k.starts_at < b.ends_at order by k.starts_at) end as bucket_starts,
+    not m.is_recurring or t.contract_version_id = coalesce(
       {CARRYING_VERSION.format(period="b", metric="t.metric_id")}, t.contract_version_id) as is_billed
   from {_ASKED} join subscriptions s on s.id = t.subscription_id
-  join billing_periods b on b.id = t.billing_period_id join metrics m on m.id = t.metric_id)"""
+  join billing_periods b on b.id = t.billing_period_id join billing_cycles y on y.id = b.cycle_id
+  join metrics m on m.id = t.metric_id)"""
+_OF_SPAN = "starts_at, ends_at, until, starts_on, ends_on, zone, bucket_starts"
 #: What carries over is read of all earlier periods, whole, and of the period under any version.
 _KEPT = text(f"""
 with {_SPANS},
@@ -77,11 +83,11 @@ held as materialized (
   where a.is_billed and case when g.billing_period_id = a.billing_period_id
     then g.lot <= a.lot and (a.is_recurring or g.contract_version_id = a.contract_version_id)
     else a.is_recurring and q.starts_at < a.starts_at end)
-select n, starts_at, ends_at, until, null as grain_start, null as value, null as number from asked
+select n, {_OF_SPAN}, null as grain_start, null as value, null as number from asked
 union all
-select n, null, null, null, grain_start, null, sum(quantity) from held group by n, grain_start
+select n, null, null, null, null, null, null, null, grain_start, null, sum(quantity) from held group by n, grain_start
 union all
-(select h.n, null, null, null, h.grain_start, v.value, sum(v.n) from held h
+(select h.n, null, null, null, null, null, null, null, h.grain_start, v.value, sum(v.n) from held h
   join aggregate_values v on v.aggregate_id = h.id
   group by h.n, h.grain_start, v.value having sum(v.n) <> 0 limit :limit)
 """)
@@ -99,11 +105,12 @@ meant as materialized (
     and case when u.billing_period_id = a.billing_period_id
       then a.is_recurring or u.contract_version_id = a.contract_version_id
       else a.is_recurring and q.starts_at < a.starts_at end)
-select n, starts_at, ends_at, until, null as grain_start, null as value, null as number from asked
+select n, {_OF_SPAN}, null as grain_start, null as value, null as number from asked
 union all
-select n, null, null, null, grain_start, null, sum(sign * quantity) from meant group by n, grain_start
+select n, null, null, null, null, null, null, null, grain_start, null, sum(sign * quantity) from meant
+  group by n, grain_start
 union all
-(select n, null, null, null, grain_start, value, sum(sign) from meant where value is not null
+(select n, null, null, null, null, null, null, null, grain_start, value, sum(sign) from meant where value is not null
   group by n, grain_start, value having sum(sign) <> 0 limit :limit)
 """)
 
@@ -155,7 +162,7 @@ class Held:
         """As the metric measures it. Raises `AggregateNegative`."""
         grains = sorted(self.totals.keys() | self.values.keys(), key=lambda start: start or self.span.period.ends_at)
         kept = [Kept(self.totals.get(grain, ZERO), self.values.get(grain, {})) for grain in grains]
-        return replace(metric.measured(kept, self.span), dimensions=dimensions_of(dimensions))
+        return replace(metric.measured(kept, self.span, starts=grains), dimensions=dimensions_of(dimensions))
 
 
 def held(conn: Connection, asked: Sequence[Asked]) -> list[Held]:
@@ -238,4 +245,5 @@ def _estimate(held: Held, metric: Metric, dimensions: str) -> Measured | None:
 
 
 def _span(row: Row[Any]) -> Span:
-    return Span(Window(row.starts_at, row.ends_at), row.until)
+    period = BillingPeriod(row.zone, Days(row.starts_on, row.ends_on), Window(row.starts_at, row.ends_at))
+    return Span(period, row.until, tuple(row.bucket_starts or ()))

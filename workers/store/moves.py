@@ -15,20 +15,21 @@ from workers.store.totals import signed_hash
 #: Usages moved in one transaction; the rest follows as the next revision of the same work.
 MOVED_MAX = 50_000
 
-_LIVE = """a.sign = 1 and not exists (select from attributions n where n.event_no = a.event_no
+#: An attribution `a` that is not taken back, and the event `e` of one.
+LIVE = """a.sign = 1 and not exists (select from attributions n where n.event_no = a.event_no
   and n.metric_id = a.metric_id and n.subscription_id = a.subscription_id and n.generation = a.generation
   and n.sign = -1)"""
-_AT = "e.event_no = a.event_no and e.happened_at >= a.hour and e.happened_at < a.hour + interval '1 hour'"
+AT = "e.event_no = a.event_no and e.happened_at >= a.hour and e.happened_at < a.hour + interval '1 hour'"
 _IN_FORCE = "superseded_at = '9999-12-31 00:00:00+00' and e.happened_at >= starts_at and e.happened_at < ends_at"
 #: Usage whose contract version, or whose mapping, is no longer the one in force at its time.
 _TOUCHED: Mapping[str, str] = {
     "contract": f"""select distinct e.event_no, e.happened_at from subscriptions s
-      join attributions a on a.subscription_id = s.id and {_LIVE} join usage_events e on {_AT}
+      join attributions a on a.subscription_id = s.id and {LIVE} join usage_events e on {AT}
       where s.contract_id = cast(:key as integer) and not exists (select from contract_versions v
         where v.id = a.contract_version_id and {_IN_FORCE}) order by 1 limit :limit""",
     "mapping": f"""select distinct e.event_no, e.happened_at from usage_events p
       join usage_events e on e.event_no = p.event_no and e.happened_at = p.happened_at
-      join attributions a on a.event_no = e.event_no and {_LIVE}
+      join attributions a on a.event_no = e.event_no and {LIVE}
       where {MAPPING_KEY} = :key and p.source_id = cast(split_part(:key, '/', 1) as integer)
         and not exists (select from mappings g where g.id = a.mapping_id and {_IN_FORCE}) order by 1 limit :limit""",
 }
@@ -43,24 +44,25 @@ _PICKED = f"""
     on l.event_no = e.event_no
 """
 _TERMS = "subscription_id, contract_version_id, billing_period_id, quantity, value, dimensions, grain_start"
-_COLUMNS = f"event_no, metric_id, source_id, hour, generation, sign, mapping_id, batch_no, {_TERMS}"
+COLUMNS = f"event_no, metric_id, source_id, hour, generation, sign, mapping_id, batch_no, {_TERMS}"
 
 
-def _of(alias: str, columns: str = _TERMS) -> str:
+def of(alias: str, columns: str = _TERMS) -> str:
+    """The columns of that alias."""
     return ", ".join(f"{alias}.{name.strip()}" for name in columns.split(","))
 
 
 _MOVE = f"""
 , live as materialized (
-  select a.* from attributions a where a.event_no = any(cast(:events as bigint[])) and {_LIVE}),
+  select a.* from attributions a where a.event_no = any(cast(:events as bigint[])) and {LIVE}),
 changed as materialized (
   select u.*, l.generation as old_generation from live l join usage u using (event_no, metric_id)
-  where not u.is_period_missing and (u.outcome <> 'billable' or ({_of("u")}) is distinct from ({_of("l")}))),
+  where not u.is_period_missing and (u.outcome <> 'billable' or ({of("u")}) is distinct from ({of("l")}))),
 written as (
-  insert into attributions ({_COLUMNS})
+  insert into attributions ({COLUMNS})
   select * from (
     select l.event_no, l.metric_id, l.source_id, l.hour, l.generation, cast(-1 as smallint) as sign, l.mapping_id,
-      cast(:batch as bigint), {_of("l")}
+      cast(:batch as bigint), {of("l")}
     from live l join changed c using (event_no, metric_id)
     union all
     select event_no, metric_id, source_id, hour, old_generation + 1, 1, mapping_id, batch_no, {_TERMS}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection, text
 
-from domain import validation
+from domain import refused
 from domain.canonical import Json
 from domain.notices import Notice, usage_refused
 from queues import work
@@ -109,8 +109,8 @@ def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: dat
 
 def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, Json]:
     said = each.refusal
-    refused = validation.Refused(said.code, said.field, said.sentence)
-    notice = usage_refused(refused, source=_word(said.event.get("source")), event_id=_word(said.event.get("id")))
+    refusal = refused.Refused(said.code, said.field, said.sentence)
+    notice = usage_refused(refusal, source=_word(said.event.get("source")), event_id=_word(said.event.get("id")))
     return notice.to_event(id=f"refusal/{each.receipt_id}/{each.position}", source=SOURCE, at=occurred_at)
 
 

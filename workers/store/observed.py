@@ -5,6 +5,7 @@ to the contribution that the domain makes of the same event.
 """
 
 from domain.canonical import KEY_TEXT_BYTES_MAX
+from domain.metrics.register import MARK
 from domain.metrics.unique_count import ADD, REMOVE, SIGNS
 
 #: As `domain.canonical.key_text`: what no index can hold would keep its whole batch from being aggregated, for ever.
@@ -20,18 +21,24 @@ _KEY_OF_PROPERTY = KEY_TEXT.format("p.data ->> m.property")
 _KEY_OF_NAME = KEY_TEXT.format("p.data ->> (m.options ->> 'by')")
 _SIGN = f"case p.data ->> m.operation when '{REMOVE}' then '{SIGNS[REMOVE]}' else '{SIGNS[ADD]}' end"
 
+_MARK = f"case when p.data ->> m.reset = 'true' then ' {MARK}' else '' end"
+
 #: Nothing of count and sum; what is missing makes it null.
-VALUE = f"""case when m.aggregation in ('count', 'sum') then null
-      when m.aggregation = 'unique_count' then case when m.operation is null then {_KEY_OF_PROPERTY}
+VALUE = f"""case when m.aggregation = 'count' then null
+      when m.aggregation = 'sum' then case when m.is_prorated then {_INSTANT} || ' ' || {_OF_PROPERTY} end
+      when m.aggregation = 'unique_count' then case when m.operation is null and not m.is_prorated
+        then {_KEY_OF_PROPERTY}
         else {_INSTANT} || ' ' || {_SIGN} || ' ' || {_KEY_OF_PROPERTY} end
       when m.aggregation in ('min', 'max', 'average', 'percentile') then {_OF_PROPERTY}
-      when m.aggregation in ('latest', 'weighted_sum', 'register', 'each') then {_INSTANT} || ' ' || {_OF_PROPERTY}
+      when m.aggregation in ('latest', 'weighted_sum', 'each') then {_INSTANT} || ' ' || {_OF_PROPERTY}
+      when m.aggregation = 'register' then {_INSTANT} || ' ' || {_OF_PROPERTY} || {_MARK}
       when m.aggregation = 'charged' then {_OF_PROPERTY} || ' ' || {_NUMBER.format("(m.options ->> 'amount')")}
       when m.aggregation = 'peaks' then {_OF_PROPERTY} || ' ' || {_KEY_OF_NAME} end"""
-#: What sum adds; of all others an event counts as one.
-QUANTITY = "case m.aggregation when 'sum' then (p.data ->> m.property)::numeric else 1 end"
+#: What sum adds; of all others, and where days count, an event counts as one.
+QUANTITY = "case when m.aggregation = 'sum' and not m.is_prorated then (p.data ->> m.property)::numeric else 1 end"
 #: Whether the metric's filter allows all values; a property that is absent has none.
 TAKES = """(not m.is_filtered or not exists (select from jsonb_each(m.options -> 'filter') f
       where (f.value ? (p.data ->> f.key)) is not true))"""
 #: Whether what is there is no contribution; that numbers are numbers is certain since the event was accepted.
-IS_INVALID = f"(m.operation is not null and p.data ->> m.operation not in ('{ADD}', '{REMOVE}'))"
+IS_INVALID = f"""((m.operation is not null and p.data ->> m.operation not in ('{ADD}', '{REMOVE}'))
+      or (m.reset is not null and p.data ->> m.reset not in ('true', 'false')))"""

@@ -18,10 +18,17 @@ class GapTooLong(Rejection):
     code = "billing_period_gap"
 
 
+def cycle_of(conn: Connection, cycle_id: int) -> MonthlyCycle:
+    """How the cycle's periods begin and end."""
+    found = conn.execute(
+        text("select zone, anchor_day, months, anchor_month from billing_cycles where id = :id"), {"id": cycle_id}
+    )
+    return MonthlyCycle(*found.one())
+
+
 def ensure(conn: Connection, cycle_id: int, first_at: datetime, last_at: datetime) -> None:
     """Make the periods of the cycle that contain the two instants, and those between, with the buckets of them."""
-    zone = conn.execute(text("select zone from billing_cycles where id = :id"), {"id": cycle_id}).scalar_one()
-    cycle = MonthlyCycle(zone)
+    cycle = cycle_of(conn, cycle_id)
     made: list[BillingPeriod] = []
     for period in cycle.periods_from(cycle.period_at(first_at).days.first_on):
         if period.starts_at > last_at:

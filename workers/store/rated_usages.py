@@ -1,6 +1,8 @@
 """Rated usage: what is loaded for `rate`, what it saves, and the count of children that each draft still waits for."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Final
@@ -8,10 +10,15 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy import Connection, Row, text
 
+from domain.commitments import owed_in
 from domain.metrics.subscribed import shares_of
+from domain.periods import Window as Stretch
+from domain.periods import first_instant
 from domain.prices import Measured, Price, parse_price
+from domain.prices.needs import commits_buckets
 from queues.work import Ready
 from workers.rating import Rated, Run, Terms, Window
+from workers.store import buckets
 from workers.store.measures import CARRYING_VERSION, Asked, carries_over, measured, of_quantity
 
 #: A process keeps as many prices as it read last.
@@ -73,8 +80,9 @@ order by 1, 2, 3, 5
 _PRICED = text(f"""
 select t.work_id, p.id, p.contract_version_id, p.metric_id, p.terms::text as terms, v.is_in_force, r.was_rated,
   m.aggregation = 'subscribed' as is_subscribed, b.ends_on - b.starts_on as period_days, stood.parts,
-  case when v.is_in_force then least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date)
-    - greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) else 0 end as service_days
+  least(b.ends_on, (least(s.ends_at, v.ends_at) at time zone y.zone)::date) as service_end_on,
+  greatest(b.starts_on, (greatest(s.starts_at, v.starts_at) at time zone y.zone)::date) as service_from, y.zone,
+  m.bucket, b.id as billing_period_id
 from {_OF_RUNS}
 join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
@@ -140,6 +148,7 @@ def _values(runs: Sequence[Run]) -> dict[str, object]:
 def windows(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Window]]:
     """The windows of each run by work row, over all lots up to the run's. Raises what `measures.measured` raises."""
     values = _values(runs)
+    buckets.complete(conn, [run.billing_period_id for run in runs])
     used: Sequence[Row[Any]] = conn.execute(_WINDOWS, values).all()
     carried: Sequence[Row[Any]] = conn.execute(_CARRIED, values).all() if carries_over(conn) else ()
     by_work = {run.work_id: run for run in runs}
@@ -170,12 +179,33 @@ def _asked(run: Run, row: Row[Any]) -> Asked:
 def priced(conn: Connection, runs: Sequence[Run]) -> Mapping[int, list[Terms]]:
     """The prices of each run by work row. Raises `PriceInvalid` for terms that nobody should have published."""
     found: dict[int, list[Terms]] = {}
-    for row in conn.execute(_PRICED, _values(runs)):
+    owed = Owed(conn)
+    for row in conn.execute(_PRICED, _values(runs)).all():
         stood = shares_of(row.period_days, row.parts or ()) if row.is_subscribed else None
-        days = max(row.service_days, 0), row.period_days
-        terms = Terms(row[1], row[2], row[3], _price(row.terms), row.is_in_force, row.was_rated, days, stood)
+        served = (row.service_end_on - row.service_from).days if row.is_in_force else 0
+        days, price = (max(served, 0), row.period_days), _price(row.terms)
+        committed = owed.of(row) if served > 0 and commits_buckets(price) else frozenset[datetime]()
+        terms = Terms(row[1], row[2], row[3], price, row.is_in_force, row.was_rated, days, stood, committed)
         found.setdefault(row.work_id, []).append(terms)
     return found
+
+
+@dataclass(slots=True)
+class Owed:
+    """Which time buckets are committed to in the days that a price is in force for; a period's are read once."""
+
+    conn: Connection
+    _buckets: dict[tuple[int, str], tuple[Stretch, ...]] = field(default_factory=dict)
+
+    def of(self, row: Row[Any]) -> frozenset[datetime]:
+        """The starts of the buckets of a row of `_PRICED`; none for a metric without."""
+        if row.bucket is None:
+            return frozenset()
+        key = row.billing_period_id, row.bucket
+        if key not in self._buckets:
+            self._buckets[key] = buckets.of_period(self.conn, *key)
+        first_at, end_at = first_instant(row.service_from, row.zone), first_instant(row.service_end_on, row.zone)
+        return owed_in(self._buckets[key], Stretch(first_at, end_at))
 
 
 @lru_cache(_PRICES_CACHED)

@@ -12,7 +12,8 @@ from workers.store.billing_runs import Run
 #: billed if it is active in the period and no earlier run of it has rated it. One with a document that is being voided
 #: is left to the next run: what the document held is not released yet. One whose fees or seats were published anew
 #: after its draft was made is billed again; a day outlasts any publication, and a draft too many is empty. So is one
-#: that ends before the period does and has paid fees or seats of it: nothing tells when its end was said.
+#: whose contract was given a coupon since, or has one no more. So is one that ends before the period does and has paid
+#: fees or seats of it: nothing tells when its end was said.
 _BILLED = """
 billed as materialized (
   select s.id as subscription_id, s.contract_id
@@ -38,6 +39,13 @@ billed as materialized (
       where v.contract_id = s.contract_id and v.starts_at < p.ends_at and v.ends_at > p.starts_at
         and greatest(v.recorded_at, nullif(v.superseded_at, '9999-12-31 00:00:00+00'), q.recorded_at,
           nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
+          select max(i.created_at) - interval '1 day'
+          from invoices i join billing_runs o on o.id = i.billing_run_id
+          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))
+    or exists (
+      select from contract_coupons k where k.contract_id = s.contract_id
+        and k.starts_on < p.ends_on and k.ends_on >= p.ends_on
+        and greatest(k.recorded_at, nullif(k.superseded_at, '9999-12-31 00:00:00+00')) > (
           select max(i.created_at) - interval '1 day'
           from invoices i join billing_runs o on o.id = i.billing_run_id
           where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))

@@ -6,7 +6,7 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from domain.closing import Facts, Stage
-from workers.store import identity, recompute, run_totals
+from workers.store import breakers, identity, recompute, run_totals
 from workers.store.billing_runs import Run
 
 #: Usage of the period that is still on its way to its window. Validate and enrich owe a receipt, aggregate a batch.
@@ -105,7 +105,10 @@ def _before_reconciled(conn: Connection, run: Run) -> Facts:
 
 def _before_closed(conn: Connection, run: Run) -> Facts:
     values = {"period": run.billing_period_id, "lot": run.lot}
-    return Facts(usage_in_flight=int(conn.execute(_IN_FLIGHT, values).scalar_one()))
+    return Facts(
+        accounts_parked=breakers.parked(conn, run),
+        usage_in_flight=int(conn.execute(_IN_FLIGHT, values).scalar_one()),
+    )
 
 
 def _before_freezing(conn: Connection, run: Run) -> Facts:

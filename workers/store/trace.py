@@ -171,6 +171,18 @@ def lines_of_invoice(conn: Connection, number: str) -> Sequence[Row]:
     return _rows(conn, _LINES.format(which=which), ids=documents.called(conn, number, only_drafts=False))
 
 
+def beside_lines_of_invoice(conn: Connection, number: str) -> Sequence[Row]:
+    """What the document with that number, or with that id, gives or asks beside its lines, step by step."""
+    return _rows(
+        conn,
+        """select b.position, b.kind as giver, b.description, b.net, b.tax_category, b.tax_rate, b.revenue_account,
+             b.trace, i.id as invoice_id, i.number_text as number, i.kind, i.account_id as account, i.currency
+           from invoice_adjustments b join invoices i on i.id = b.invoice_id
+           where b.invoice_id = any(cast(:ids as bigint[])) order by b.invoice_id, b.position""",
+        ids=documents.called(conn, number, only_drafts=False),
+    )
+
+
 def line(conn: Connection, line_id: int) -> Row | None:
     """The invoice line of that number, or None."""
     return _row(conn, _LINES.format(which="l.id = :line_id"), line_id=line_id)

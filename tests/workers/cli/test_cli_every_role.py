@@ -85,7 +85,7 @@ COMMANDS = {
 #: and what comes with closing periods anew, credits, and totals that differ.
 WITHOUT_A_COMMAND = {
     "read.figures", "read.audit", "send.usage", "runs.reopen", "credits.grant", "runs.override", "runs.override_total",
-    "prices.publish",
+    "prices.publish", "runs.release",
 }  # fmt: skip
 
 
