@@ -24,6 +24,7 @@ from workers.cli import (
     repair,
     replay,
     retention,
+    revenue,
     send,
     sources,
     status,
@@ -69,6 +70,7 @@ app.add_typer(master.app, name="master")
 app.add_typer(prices.app, name="prices")
 app.add_typer(entitlements.app, name="entitlements")
 app.add_typer(prepaid.app, name="credits")
+app.add_typer(revenue.app, name="revenue")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
 app.add_typer(systems.app, name="systems")

@@ -35,6 +35,18 @@ LEGAL_ENTITIES: Final = Kind(
     },
     "its books rest on that; add another legal entity",
 )
+REVENUE_RULES: Final = Kind(
+    "revenue_rules",
+    {"legal_entity_id": "text", "revenue_account": "text"},
+    free={"method": "text", "deferred_account": "text", "asset_account": "text"},
+)
+CREDIT_ACCOUNTS: Final = Kind(
+    "credit_accounts",
+    {"legal_entity_id": "text"},
+    free={
+        "liability_account": "text", "received_account": "text", "breakage_account": "text", "given_account": "text",
+    },
+)  # fmt: skip
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},

@@ -25,10 +25,12 @@ from workers.store.master_fields import (
 from workers.store.master_party_models import (
     Account,
     Cancellation,
+    CreditAccounts,
     Debtors,
     LegalEntity,
     Product,
     Renewal,
+    RevenueRule,
     System,
 )
 from workers.store.master_price_models import BookEntry, Phase, Prices
@@ -261,6 +263,8 @@ class MasterData(_Part):
 
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
+    revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
+    credit_accounts: dict[Slug, CreditAccounts] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}

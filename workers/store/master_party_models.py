@@ -5,6 +5,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from domain.revenue import (
+    ASSET_ACCOUNT,
+    BREAKAGE_ACCOUNT,
+    DEFERRED_ACCOUNT,
+    GIVEN_ACCOUNT,
+    LIABILITY_ACCOUNT,
+    RECEIVED_ACCOUNT,
+    Method,
+)
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
 from workers.store.master_tax_models import Address, PaymentDays, TaxExemption, TaxRegistration
 
@@ -44,6 +53,26 @@ class LegalEntity(_Part):
     addresses: list[Address] = []
     payment_days: PaymentDays | None = None
     breakers: Breakers = Breakers()
+
+
+class RevenueRule(_Part):
+    """How what is booked on a revenue account is earned, and on which accounts it waits for that, or to be billed.
+
+    Without a method fees and seats are earned by the days of their service, usage as it is used.
+    """
+
+    method: Method | None = None
+    deferred_account: Name = DEFERRED_ACCOUNT
+    asset_account: Name = ASSET_ACCOUNT
+
+
+class CreditAccounts(_Part):
+    """Where prepaid credits are booked: what was paid ahead and for it, what of it expired, and what was given."""
+
+    liability_account: Name = LIABILITY_ACCOUNT
+    received_account: Name = RECEIVED_ACCOUNT
+    breakage_account: Name = BREAKAGE_ACCOUNT
+    given_account: Name = GIVEN_ACCOUNT
 
 
 class Identity(_Part):

@@ -58,7 +58,9 @@ TABLES: Final[Mapping[str, Table]] = {
         "accounts", ["account"], "addresses",
         ["line1", "line2", "city", "postal_code", "subdivision", "country", "from", "to"],
     ),
-    "account_tax_registrations": Table("accounts", ["account"], "tax_registrations", ["country", "number", "from", "to"]),
+    "account_tax_registrations": Table(
+        "accounts", ["account"], "tax_registrations", ["country", "number", "from", "to"]
+    ),
     "products": Table("products", ["id"], columns=["name"]),
     "contracts": Table("contracts", ["id"], columns=["account", "legal_entity", "currency"]),
     "contract_versions": Table(
