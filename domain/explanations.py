@@ -106,6 +106,7 @@ class Told:
     net: Money
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
+    phase: str | None = None
     asked: Money | None = None
 
 
@@ -254,7 +255,8 @@ def _heading(line: Told) -> Iterator[Sentence]:
     kept_apart = ", ".join(f"{name} {plain_text(value)}" for name, value in sorted(line.dimensions.items()))
     last_day = line.ends_on - timedelta(days=1)
     about = f"This line is for {line.metric}{' of ' if kept_apart else ''}{kept_apart}"
-    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}.")
+    priced_by = "" if line.phase is None else f", at the prices of the phase {line.phase}"
+    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}{priced_by}.")
     quantity = f"The quantity of the whole period is {number_text(line.period_quantity)}"
     yield Sentence("quantity", f"{quantity}, counted by the unit {line.unit}.")
     if line.quantity != line.period_quantity:

@@ -15,6 +15,8 @@ from workers.store.master_rows import Tally
 _ACTIONS: Final = {
     "prices": "prices.publish",
     "contract_versions": "prices.publish",
+    "revenue_rules": "prices.publish",
+    "credit_accounts": "prices.publish",
     "coupons": "prices.publish",
     "contract_coupons": "prices.publish",
     "contract_limits": "prices.publish",

@@ -10,7 +10,14 @@ CONNECTIONS: Final = Kind(
     "erp_connections",
     {"id": "text"},
     {"adapter": "text"},
-    {"settings": "jsonb", "per_second": "numeric", "concurrency": "integer"},
+    {
+        "settings": "jsonb",
+        "per_second": "numeric",
+        "concurrency": "integer",
+        "debtor_system": "text",
+        "debtor_kind": "text",
+        "needs_debtor": "boolean",
+    },
     "give the connection to the other ERP another name",
 )
 LEGAL_ENTITIES: Final = Kind(
@@ -28,6 +35,18 @@ LEGAL_ENTITIES: Final = Kind(
     },
     "its books rest on that; add another legal entity",
 )
+REVENUE_RULES: Final = Kind(
+    "revenue_rules",
+    {"legal_entity_id": "text", "revenue_account": "text"},
+    free={"method": "text", "deferred_account": "text", "asset_account": "text"},
+)
+CREDIT_ACCOUNTS: Final = Kind(
+    "credit_accounts",
+    {"legal_entity_id": "text"},
+    free={
+        "liability_account": "text", "received_account": "text", "breakage_account": "text", "given_account": "text",
+    },
+)  # fmt: skip
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},
@@ -49,7 +68,7 @@ SUBSCRIPTIONS: Final = Kind(
     "subscriptions",
     {"ref": "text"},
     {"contract_id": "integer", "cycle_id": "integer", "starts_at": "timestamptz"},
-    {"ends_at": "timestamptz", "activated_on": "date"},
+    {"ends_at": "timestamptz", "own_ends_at": "timestamptz", "activated_on": "date"},
     "usage is attributed by that; add another subscription",
 )
 SOURCES: Final = Kind(

@@ -1,9 +1,9 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_coupon_models import ContractCoupon, Coupon, SpendLimits
@@ -22,7 +22,18 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, Cancellation, LegalEntity, Phase, Product, Renewal, System
+from workers.store.master_party_models import (
+    Account,
+    Cancellation,
+    CreditAccounts,
+    Debtors,
+    LegalEntity,
+    Product,
+    Renewal,
+    RevenueRule,
+    System,
+)
+from workers.store.master_price_models import BookEntry, Phase, Prices
 from workers.store.master_tax_models import PaymentDays, TaxRate
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
@@ -42,6 +53,7 @@ class Connection(_Part):
     settings: dict[str, Any] = {}
     per_second: Decimal = Field(default=Decimal(10), gt=0, strict=False)
     concurrency: Number = 1
+    debtor: Debtors = Debtors()
 
 
 class Cycle(_Part):
@@ -58,21 +70,6 @@ class Cycle(_Part):
     anchor_month: Number = Field(default=1, ge=1, le=12)
     bill_after_days: int | None = Field(default=None, ge=0, le=CLOSE_DAYS_MAX)
     deadline_days: int | None = Field(default=None, ge=1, le=CLOSE_DAYS_MAX)
-
-
-class BookEntry(_Part):
-    """The price of one metric with its tax category and revenue account; `terms` are those of a price model."""
-
-    terms: dict[str, Any]
-    tax_category: Ref
-    revenue_account: Name
-
-
-BOOK, HERE = "a price book", "prices"
-Prices = Annotated[
-    Annotated[Ref, Tag(BOOK)] | Annotated[dict[Ref, BookEntry], Tag(HERE)],
-    Discriminator(lambda value: HERE if isinstance(value, dict) else BOOK),
-]
 
 
 class Version(_Part):
@@ -266,6 +263,8 @@ class MasterData(_Part):
 
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
+    revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
+    credit_accounts: dict[Slug, CreditAccounts] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}

@@ -45,10 +45,12 @@ def put_parties(loading: Loading) -> None:
     put(loading, kinds.CONNECTIONS, {
         ("connections", name): {
             "id": name, "adapter": each.adapter, "settings": each.settings, "per_second": each.per_second,
-            "concurrency": each.concurrency,
+            "concurrency": each.concurrency, "debtor_system": each.debtor.system, "debtor_kind": each.debtor.kind,
+            "needs_debtor": each.debtor.required,
         } for name, each in master.connections.items()
     })  # fmt: skip
-    named = [(("legal_entities", name, "connection"), each.connection) for name, each in master.legal_entities.items()]
+    entities = master.legal_entities
+    named = [(("legal_entities", name, "connection"), each.connection or "") for name, each in entities.items()]
     ids(loading, kinds.CONNECTIONS, named, name="id", what="connection")
     put(loading, kinds.LEGAL_ENTITIES, {
         ("legal_entities", name): {
@@ -75,8 +77,8 @@ def _check_definitions(loading: Loading) -> None:
     """Refuse currencies and zones that do not exist, a rate or rule that ends before it starts, and doubled entries."""
     master = loading.master
     for name, entity in master.legal_entities.items():
-        _probe(loading, ("legal_entities", name, "currency"), partial(Currency, entity.currency))
-        _probe(loading, ("legal_entities", name, "zone"), partial(first_instant, SOME_DAY, entity.zone))
+        _probe(loading, ("legal_entities", name, "currency"), partial(Currency, entity.currency or ""))
+        _probe(loading, ("legal_entities", name, "zone"), partial(first_instant, SOME_DAY, entity.zone or ""))
     for name, cycle in master.cycles.items():
         _probe(loading, ("cycles", name, "zone"), partial(first_instant, SOME_DAY, cycle.zone or "UTC"))
     for name, contract in master.contracts.items():
