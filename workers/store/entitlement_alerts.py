@@ -33,7 +33,8 @@ cross join lateral (
   where e.subscription_id = t.subscription_id and e.feature_id = t.feature_id and e.{_OPEN}
   union all
   select e.limit_quantity, e.thresholds from entitlements e
-  where e.contract_version_id = t.contract_version_id and e.feature_id = t.feature_id
+  where e.feature_id = t.feature_id and e.contract_version_id = coalesce(
+    (select v.copy_of from contract_versions v where v.id = t.contract_version_id), t.contract_version_id)
   union all
   select e.limit_quantity, e.thresholds from contract_versions v
   join contract_versions o on o.contract_id = v.contract_id and o.id <> v.id and o.{_OPEN}

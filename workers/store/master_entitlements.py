@@ -124,7 +124,7 @@ def _put_of_versions(loading: Loading) -> None:
         text("""select c.ref, v.version, v.id from unnest(cast(:refs as text[]), cast(:versions as integer[]))
                as t (ref, version)
              join contracts c on c.ref = t.ref
-             join contract_versions v on v.contract_id = c.id and v.version = t.version"""),
+             join contract_versions v on v.contract_id = c.id and v.version = t.version and v.own_of = 0"""),
         {"refs": [ref for _, ref, _ in versions], "versions": [each.version for _, _, each in versions]},
     )
     made = {(row.ref, row.version): row.id for row in found}

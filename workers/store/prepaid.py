@@ -34,6 +34,7 @@ class Wanted:
     ends_on: date | None = None
     priority: int = 0
     rollover: Rollover | None = None
+    is_paid: bool = False
 
 
 @dataclass(slots=True)
@@ -49,9 +50,9 @@ Key = tuple[str, str, str]
 
 _GRANT = text("""
 insert into credit_grants (account_id, legal_entity_id, currency, amount, priority, valid_from, expires_at,
-  rollover_days, rollover_percent, rollover_amount, carried_from, reason, recorded_by)
+  rollover_days, rollover_percent, rollover_amount, carried_from, is_paid, reason, recorded_by)
 values (:account_id, :legal_entity_id, :currency, :amount, :priority, :valid_from, :expires_at, :days, :percent,
-  :rollover_amount, :carried_from, :reason, :person) returning id
+  :rollover_amount, :carried_from, :is_paid, :reason, :person) returning id
 """)
 _ENTER = text("""
 insert into credit_entries (grant_id, kind, amount, at, invoice_id, carried_to)
@@ -97,7 +98,7 @@ def grant(conn: Connection, wanted: Wanted, *, person: str, reason: str) -> int:
     ends_at = None if wanted.ends_on is None else first_instant(wanted.ends_on, zone)
     starts_at = first_instant(wanted.starts_on, zone)
     made = Grant("new", wanted.amount, starts_at, ends_at, wanted.priority, wanted.rollover)
-    values = {"account_id": wanted.account_id, "legal_entity_id": wanted.legal_entity_id}
+    values = {"account_id": wanted.account_id, "legal_entity_id": wanted.legal_entity_id, "is_paid": wanted.is_paid}
     number = _insert(conn, made, {**values, "carried_from": None, "person": person, "reason": reason})
     _enter(conn, [opened(made)], {made.id: number})
     return number
@@ -143,15 +144,16 @@ def end_due(conn: Connection) -> int:
     """
     rows = conn.execute(_OVER, {"limit": ENDED_MAX}).all()
     books = _books(conn, [row.account_id for row in rows], [row.id for row in rows])
-    now = database_now(conn)
+    now, paid = database_now(conn), {row.id: row.is_paid for row in rows}
     for (account_id, legal_entity_id, _), book in books.items():
         end, numbers = ended(book.grants, book.entries, at=now), {}
         for made in end.carried:
             assert made.carried_from is not None
             number = int(made.carried_from)
-            values = {"account_id": account_id, "legal_entity_id": legal_entity_id, "carried_from": number}
+            values = {"account_id": account_id, "legal_entity_id": legal_entity_id, "is_paid": paid[number]}
             reason = f"carried on from grant {number}"
-            numbers[made.id] = _insert(conn, made, {**values, "person": "tallyline", "reason": reason})
+            kept = {**values, "carried_from": number, "person": "tallyline", "reason": reason}
+            numbers[made.id] = _insert(conn, made, kept)
         _enter(conn, end.entries, numbers)
     return len(rows)
 
