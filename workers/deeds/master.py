@@ -15,6 +15,8 @@ from workers.store.master_rows import Tally
 _ACTIONS: Final = {
     "prices": "prices.publish",
     "contract_versions": "prices.publish",
+    "revenue_rules": "prices.publish",
+    "credit_accounts": "prices.publish",
     "coupons": "prices.publish",
     "contract_coupons": "prices.publish",
     "contract_limits": "prices.publish",
@@ -28,6 +30,8 @@ _ACTIONS: Final = {
     "entitlement_grants": "entitlements.publish",
     "tax_rates": "taxes.publish",
     "tax_registrations": "taxes.publish",
+    "account_tax_registrations": "taxes.publish",
+    "account_tax_exemptions": "taxes.publish",
     "exclusion_rules": "rules.publish",
     "sources": "sources.publish",
     "source_users": "sources.publish",

@@ -14,13 +14,14 @@ from workers.deeds import (
     prices,
     replays,
     retention,
+    revenue,
     runs,
     sources,
 )
 from workers.deeds.deed import Deed
 
 _MODULES: Final = (
-    breakers, documents, master, people, policies, prepaid, prices, replays, retention, runs, sources,
+    breakers, documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources,
 )  # fmt: skip
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType({deed.name: deed for module in _MODULES for deed in module.DEEDS})
 

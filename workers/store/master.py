@@ -23,6 +23,7 @@ from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
 from workers.store.master_phases import put_phase_prices
 from workers.store.master_price_models import BOOK, HERE
+from workers.store.master_revenue import put_credit_accounts, put_revenue_rules
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
 from workers.store.master_systems import put_systems
@@ -92,6 +93,8 @@ def publish(
     loading = Loading(conn, document, master, person)
     complete(loading)
     put_parties(loading)
+    put_revenue_rules(loading)
+    put_credit_accounts(loading)
     put_systems(loading)
     put_sources(loading)
     put_dimensions(loading)

@@ -16,8 +16,8 @@ select id as ref, name, currency, zone, jurisdiction, connection_id as connectio
 from legal_entities where id = any(cast(:refs as text[]))
 """)
 _CONTRACTS: Final = text("""
-select ref, account_id as account, legal_entity_id as legal_entity, currency from contracts
-where ref = any(cast(:refs as text[]))
+select ref, account_id as account, legal_entity_id as legal_entity, currency, prices_include_tax, payment_days
+from contracts where ref = any(cast(:refs as text[]))
 """)
 _SUBSCRIPTIONS: Final = text("""
 select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts,

@@ -30,10 +30,23 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "payment_days": "integer",
         "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
 )
+REVENUE_RULES: Final = Kind(
+    "revenue_rules",
+    {"legal_entity_id": "text", "revenue_account": "text"},
+    free={"method": "text", "deferred_account": "text", "asset_account": "text"},
+)
+CREDIT_ACCOUNTS: Final = Kind(
+    "credit_accounts",
+    {"legal_entity_id": "text"},
+    free={
+        "liability_account": "text", "received_account": "text", "breakage_account": "text", "given_account": "text",
+    },
+)  # fmt: skip
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},
@@ -47,8 +60,9 @@ SYSTEMS: Final = Kind("systems", {"id": "text"}, free={"owner": "text", "users":
 CONTRACTS: Final = Kind(
     "contracts",
     {"ref": "text"},
-    {"account_id": "text", "legal_entity_id": "text", "currency": "text"},
-    why_fixed="a contract keeps its parties and currency; add another contract",
+    {"account_id": "text", "legal_entity_id": "text", "currency": "text", "prices_include_tax": "boolean"},
+    {"payment_days": "integer"},
+    "a contract keeps its parties, its currency and what its prices include; add another contract",
 )
 SUBSCRIPTIONS: Final = Kind(
     "subscriptions",
@@ -118,7 +132,15 @@ EXCLUSION_RULES: Final = Kind(
 TAX_RATES: Final = Kind(
     "tax_rates",
     {"jurisdiction": "text", "category": "text", "starts_on": "date"},
-    {"rate": "numeric", "source": "text"},
+    {
+        "rate": "numeric",
+        "source": "text",
+        "vat_category": "text",
+        "exemption_code": "text",
+        "exemption_reason": "text",
+        "parts": "jsonb",
+        "is_compound": "boolean",
+    },
     {"ends_on": "date"},
     "documents rest on that; end it with `to` and add the new rate from the next day",
 )

@@ -25,13 +25,16 @@ from workers.store.master_fields import (
 from workers.store.master_party_models import (
     Account,
     Cancellation,
+    CreditAccounts,
     Debtors,
     LegalEntity,
     Product,
     Renewal,
+    RevenueRule,
     System,
 )
 from workers.store.master_price_models import BookEntry, Phase, Prices
+from workers.store.master_tax_models import PaymentDays, TaxRate
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -94,11 +97,16 @@ class Version(_Part):
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays.
+
+    Its invoices are due so many days after their date, by default as the legal entity says.
+    """
 
     account: Ref | None = None
     legal_entity: Slug | None = None
     currency: Code | None = None
+    prices_include_tax: bool = False
+    payment_days: PaymentDays | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
     coupons: list[ContractCoupon] = []
@@ -250,22 +258,13 @@ class Mapping(_Part):
     owner: Name | None = None
 
 
-class TaxRate(_Part):
-    """Percent of a tax category in a jurisdiction from a day on, and where that is written."""
-
-    jurisdiction: Ref
-    category: Ref
-    rate: Decimal = Field(ge=0, strict=False)
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
-    source: Name
-
-
 class MasterData(_Part):
     """A whole file; every section may be left out, and may name what an earlier file has loaded."""
 
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
+    revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
+    credit_accounts: dict[Slug, CreditAccounts] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}

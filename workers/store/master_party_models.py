@@ -5,23 +5,23 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field, StringConstraints
 
+from domain.revenue import (
+    ASSET_ACCOUNT,
+    BREAKAGE_ACCOUNT,
+    DEFERRED_ACCOUNT,
+    GIVEN_ACCOUNT,
+    LIABILITY_ACCOUNT,
+    RECEIVED_ACCOUNT,
+    Method,
+)
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
+from workers.store.master_tax_models import Address, PaymentDays, TaxExemption, TaxRegistration
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
 class _Part(BaseModel):
     model_config = STRICT
-
-
-class TaxRegistration(_Part):
-    """Under which number the legal entity is registered for tax in a country, from a day on."""
-
-    country: Country
-    number: Ref
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
 
 
 class Breakers(_Part):
@@ -50,7 +50,29 @@ class LegalEntity(_Part):
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
     tax_registrations: list[TaxRegistration] = []
+    addresses: list[Address] = []
+    payment_days: PaymentDays | None = None
     breakers: Breakers = Breakers()
+
+
+class RevenueRule(_Part):
+    """How what is booked on a revenue account is earned, and on which accounts it waits for that, or to be billed.
+
+    Without a method fees and seats are earned by the days of their service, usage as it is used.
+    """
+
+    method: Method | None = None
+    deferred_account: Name = DEFERRED_ACCOUNT
+    asset_account: Name = ASSET_ACCOUNT
+
+
+class CreditAccounts(_Part):
+    """Where prepaid credits are booked: what was paid ahead and for it, what of it expired, and what was given."""
+
+    liability_account: Name = LIABILITY_ACCOUNT
+    received_account: Name = RECEIVED_ACCOUNT
+    breakage_account: Name = BREAKAGE_ACCOUNT
+    given_account: Name = GIVEN_ACCOUNT
 
 
 class Identity(_Part):
@@ -81,6 +103,9 @@ class Account(_Part):
     parent: Ref | None = None
     bill_to: Ref | None = None
     identities: list[Identity] = []
+    tax_registrations: list[TaxRegistration] = []
+    tax_exemptions: list[TaxExemption] = []
+    addresses: list[Address] = []
 
 
 class Product(_Part):

@@ -54,6 +54,13 @@ _WHOLE: Final = re.compile(r"[0-9]{1,9}")
 TABLES: Final[Mapping[str, Table]] = {
     "accounts": Table("accounts", ["id"], columns=["name", "parent", "bill_to"]),
     "identities": Table("accounts", ["account"], "identities", ["system", "kind", "identifier", "from", "to"]),
+    "addresses": Table(
+        "accounts", ["account"], "addresses",
+        ["line1", "line2", "city", "postal_code", "subdivision", "country", "from", "to"],
+    ),
+    "account_tax_registrations": Table(
+        "accounts", ["account"], "tax_registrations", ["country", "number", "from", "to"]
+    ),
     "products": Table("products", ["id"], columns=["name"]),
     "contracts": Table("contracts", ["id"], columns=["account", "legal_entity", "currency"]),
     "contract_versions": Table(
@@ -69,8 +76,11 @@ TABLES: Final[Mapping[str, Table]] = {
     "subscriptions": Table("subscriptions", ["id"], columns=["contract", "cycle", "from", "to"]),
     "quantities": Table("subscriptions", ["subscription"], "quantities", ["item", "quantity", "from", "to"]),
     "mappings": Table("mappings", [], columns=["source", "subject", "subscription", "from", "to", "owner"]),
-    "tax_rates": Table("tax_rates", [], columns=["jurisdiction", "category", "rate", "from", "to", "source"]),
-}
+    "tax_rates": Table("tax_rates", [], columns=[
+        "jurisdiction", "category", "rate", "vat_category", "exemption_code", "exemption_reason", "from", "to",
+        "source",
+    ]),
+}  # fmt: skip
 
 
 def read(file: Path, content: bytes, kind: str) -> tuple[list[Row], list[Refusal]]:

@@ -1,8 +1,9 @@
 """Drafts of a billing run: who is billed, one draft for each contract, and who leaves a draft again."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from queues import exceptions
 from workers.store.billing_runs import Run
@@ -85,6 +86,22 @@ def spread(conn: Connection, run: Run, *, correlation_id: str) -> list[int]:
     # A repair that undoes a document of the period waits for us, or we see it.
     conn.execute(text("select 1 from billing_periods where id = :period for no key update"), values)
     return list(conn.execute(_DRAFT, values).scalars())
+
+
+_DUE = text(f"""
+with {_BILLED}
+select b.subscription_id, b.contract_id, c.currency,
+  greatest(p.starts_on, (s.starts_at at time zone y.zone)::date) as first_on,
+  least(p.ends_on, (s.ends_at at time zone y.zone)::date) as end_on
+from billed b join subscriptions s on s.id = b.subscription_id join contracts c on c.id = b.contract_id
+join billing_periods p on p.id = :period join billing_cycles y on y.id = p.cycle_id
+order by b.subscription_id limit :limit
+""")
+
+
+def due(conn: Connection, period: int, lot: int, *, limit: int) -> Sequence[Row[Any]]:
+    """Whom a run of the period would bill now, and the days of it that each subscription stands."""
+    return conn.execute(_DUE, {"period": period, "lot": lot, "limit": limit}).all()
 
 
 def are_made(conn: Connection, run: Run) -> bool:
