@@ -54,6 +54,7 @@ _REGISTERS = text("""
 select subscription_id, metric_id, dimensions from (
   select g.subscription_id, g.metric_id, g.dimensions from aggregates g
   join metrics m on m.id = g.metric_id and m.aggregation = 'register' where g.billing_period_id = :period
+    and g.updated_at >= coalesce(cast(:since as timestamptz), '-infinity')
   union
   select x.subscription_id, x.metric_id, x.dimensions from exceptions x
   where x.state = 'open' and x.step = 'enrich' and x.code = any(cast(:codes as text[]))
@@ -114,11 +115,11 @@ def has_registers(conn: Connection) -> bool:
     return bool(conn.execute(text("select exists (select from metrics where aggregation = 'register')")).scalar_one())
 
 
-def registers(conn: Connection, period_id: int, *, after: Key) -> list[Key]:
-    """The next `PORTION` registers that have readings in the period, counted or doubted."""
+def registers(conn: Connection, period_id: int, *, after: Key, since: datetime | None) -> list[Key]:
+    """The next `PORTION` registers that have readings in the period: counted ones that came since, or doubted ones."""
     values = {
         "period": period_id, "subscription": after.subscription_id, "metric": after.metric_id,
-        "dimensions": after.dimensions, "codes": list(CODES_OF_READINGS), "limit": PORTION,
+        "dimensions": after.dimensions, "since": since, "codes": list(CODES_OF_READINGS), "limit": PORTION,
     }  # fmt: skip
     return [Key(*row) for row in conn.execute(_REGISTERS, values)]
 
