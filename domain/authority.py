@@ -67,6 +67,8 @@ runs.approve | approver | approve the drafts of a billing run
 runs.release | finance | let a parked account's draft go out
 runs.reopen | finance | reopen a closed period
 credits.grant | finance | give credit
+revenue.run | operator finance | recognise the revenue that is due in an accounting period
+revenue.close | finance | close an accounting period for revenue
 parties.publish | finance | publish accounts, contracts without prices, legal entities and ERP connections
 prices.publish | finance | publish prices and contract versions
 entitlements.publish | finance | publish features, entitlements and grants

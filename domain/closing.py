@@ -53,6 +53,7 @@ class Facts:
     drafts_blocked: int = 0
     accounts_parked: int = 0
     issue_date_too_early: int = 0
+    accounting_period_closed: int = 0
     approval_missing: int = 0
     postings_unconfirmed: int = 0
     posting_differs: int = 0
@@ -78,6 +79,7 @@ CONDITIONS: Final = (
     Condition("drafted", "work_open"),
     Condition("drafted", "drafts_blocked", is_overridable=True),
     Condition("approved", "issue_date_too_early"),
+    Condition("approved", "accounting_period_closed"),
     Condition("approved", "approval_missing"),
     Condition("posted", "postings_unconfirmed"),
     Condition("reconciled", "posting_differs"),

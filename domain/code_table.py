@@ -223,10 +223,10 @@ tax_rate_ambiguous high
     Two tax rates are in force for jurisdiction, category and tax point.
     End the older one; the work heals by itself.
 document_empty medium
-    A document would have no lines.
+    A document would have no lines and nothing beside them.
     Nothing is to be billed; close the draft with that reason.
 document_currency_mixed high
-    A line is in another currency than its document.
+    A line, or what stands beside the lines, is in another currency than its document.
     Correct the contract; the account waits meanwhile.
 amount_not_rounded high
     A document would hold an amount that is not in whole minor units.

@@ -24,13 +24,13 @@ _PLAIN: Final = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 
 
 class DocumentEmpty(Rejection):
-    """A document has no lines."""
+    """A document has no lines, and nothing is given or asked beside them."""
 
     code = "document_empty"
 
 
 class DocumentCurrencyMixed(Rejection):
-    """A line or tax is in another currency than its document."""
+    """A line, tax or adjustment is in another currency than its document."""
 
     code = "document_currency_mixed"
 
@@ -67,6 +67,17 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
+class Adjustment:
+    """What the whole document gives (below zero) or asks beside its lines: an allowance or a charge in EN 16931."""
+
+    description: str
+    net: Money
+    revenue_account: str
+    service: Days
+    evidence: TaxEvidence
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """An invoice or credit note, not yet numbered. Amounts are signed: those of a credit note sum to less than zero.
 
@@ -81,11 +92,12 @@ class Document:
     posting_on: date
     lines: tuple[Line, ...]
     taxes: tuple[TaxSubtotal, ...]
+    adjustments: tuple[Adjustment, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.lines:
+        if not self.parts:
             raise DocumentEmpty(f"nothing to bill to {self.account_id}", account=self.account_id)
-        amounts = [line.net for line in self.lines] + [tax.tax for tax in self.taxes]
+        amounts = [part.net for part in self.parts] + [tax.tax for tax in self.taxes]
         for amount in amounts:
             if amount.currency != self.currency:
                 sentence = f"{amount.currency.code} on a document in {self.currency.code}"
@@ -96,9 +108,14 @@ class Document:
             raise TotalNegative(f"{self.kind} of {self.gross.to_text()}", account=self.account_id, kind=self.kind)
 
     @property
+    def parts(self) -> tuple[Line | Adjustment, ...]:
+        """All that has a net: the lines, then what is given or asked beside them."""
+        return (*self.lines, *self.adjustments)
+
+    @property
     def net(self) -> Money:
-        """The sum of the lines."""
-        return total((line.net for line in self.lines), self.currency)
+        """The sum of the lines and of what is given or asked beside them."""
+        return total((part.net for part in self.parts), self.currency)
 
     @property
     def tax(self) -> Money:

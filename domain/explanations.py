@@ -72,6 +72,12 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "together": ("{steps:n} times {rule_name}, together",),
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
+    "tax_included": ("Of this is tax, which is shown apart",),
+    "coupon_percent": ("{percent:n} % of {of:m} is {given:m}; of it on {on:m} for {metric}",),
+    "coupon_amount": ("{given:m} is given on {of:m}; of it on {on:m} for {metric}",),
+    "spend_maximum": ("Of {of:m} for all charges, {maximum:m} is asked for at most; of what is above on {metric}",),
+    "spend_minimum": ("{minimum:m} is asked for at least for all charges, and {of:m} was reached",),
+    "already_given": ("Already given{on}",),
 }
 #: What is said behind the sentence of any step that has these facts; `:c` writes an amount in the currency of the line.
 _BEHIND: Final = (
@@ -86,6 +92,7 @@ class Told:
     """A line of a document, as much of it as its customer is told; `ends_on` is exclusive, `amount` unrounded.
 
     `period_quantity` is that of the whole period, which the steps price; `quantity` is what is new with this line.
+    `asked` is the net together with its tax where the price includes that.
     """
 
     metric: str
@@ -99,6 +106,19 @@ class Told:
     net: Money
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
+    phase: str | None = None
+    asked: Money | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBeside:
+    """What a document gives or asks beside its lines, under the title that it has there; `ends_on` is exclusive."""
+
+    title: str
+    starts_on: date
+    ends_on: date
+    net: Money
+    steps: tuple[TraceStep, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +162,15 @@ def explained(line: Told) -> tuple[Sentence, ...]:
     return (*_heading(line), *steps, _sum(steps, line.net))
 
 
+def explained_beside(beside: ToldBeside) -> tuple[Sentence, ...]:
+    """As `explained`, for what stands beside the lines; the amounts of the sentences sum to its net."""
+    last_day = beside.ends_on - timedelta(days=1)
+    does = "gives" if beside.net.is_negative else "asks"
+    heading = f"{beside.title} {does} this beside the lines, for all of {beside.starts_on} to {last_day}."
+    steps = [_sentence(step, beside.net) for step in _together(beside.steps)]
+    return (Sentence("beside", heading), *steps, _sum(steps, beside.net))
+
+
 def number_text(number: Decimal) -> str:
     """A number as people read it, with all its digits: 1,480,000 or 0.0002."""
     text = f"{number:,f}"
@@ -166,10 +195,13 @@ def _steps(line: Told) -> Iterator[TraceStep]:
     if whole.amount != sum_told:
         minor_units = str(line.net.currency.minor_units)
         yield TraceStep.of("rounding", EXACT.subtract(whole.amount, sum_told), minor_units=minor_units)
-    billed = whole - line.net
+    asked = line.net if line.asked is None else line.asked
+    billed = whole - asked
     if not billed.is_zero:
         on = f" on {', '.join(line.earlier)}" if line.earlier else ""
         yield TraceStep.of("already_billed", (-billed).amount, on=on)
+    if asked != line.net:
+        yield TraceStep.of("tax_included", (line.net - asked).amount)
 
 
 def _together(steps: Sequence[TraceStep]) -> Iterator[TraceStep]:
@@ -223,7 +255,8 @@ def _heading(line: Told) -> Iterator[Sentence]:
     kept_apart = ", ".join(f"{name} {plain_text(value)}" for name, value in sorted(line.dimensions.items()))
     last_day = line.ends_on - timedelta(days=1)
     about = f"This line is for {line.metric}{' of ' if kept_apart else ''}{kept_apart}"
-    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}.")
+    priced_by = "" if line.phase is None else f", at the prices of the phase {line.phase}"
+    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}{priced_by}.")
     quantity = f"The quantity of the whole period is {number_text(line.period_quantity)}"
     yield Sentence("quantity", f"{quantity}, counted by the unit {line.unit}.")
     if line.quantity != line.period_quantity:

@@ -153,7 +153,7 @@ GAUGES: tuple[Gauge, ...] = (
     ),
     Gauge(
         "tallyline_unbilled_money",
-        "What the open lots would bill now, before tax.",
+        "What the open lots would bill now, before tax, coupons and limits of contracts.",
         ("legal_entity", "currency"),
         _money(lambda: _preview().unbilled),
     ),

@@ -7,7 +7,7 @@ from typing import Final
 from domain.documents import Document
 from domain.journal import document_entry
 from queues.work import Ready
-from workers.store import erp_postings, invoices, journal, numbers, prepaid, run_drafts
+from workers.store import erp_postings, invoices, journal, numbers, prepaid, revenue, run_drafts
 from workers.store.billing_runs import Run
 from workers.store.numbers import Unnumbered
 from workers.unit import Unit
@@ -21,6 +21,7 @@ def issue(unit: Unit, ready: Ready, run: Run) -> bool:
     ids = run_drafts.taxed(unit.conn, run, limit=ISSUED_MAX)
     documents = invoices.documents(unit.conn, ids)
     _book(unit, documents)
+    revenue.schedule(unit.conn, ids)
     prepaid.draw(unit.conn, documents, at=run.ends_at - timedelta(microseconds=1))
     for posting in erp_postings.plan(unit.conn, ids):
         unit.then(

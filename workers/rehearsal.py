@@ -15,13 +15,13 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from domain.errors import Rejection
-from domain.money import EXACT, Currency, Money
+from domain.money import ZERO, Currency, Money, exact_sum
 from domain.replays import Difference, by_account, money_moved
 from queues import work
 from queues.settings import settings
 from queues.work import Hintable
 from workers import step
-from workers.store import events, fence, replay_items, replay_money, replays
+from workers.store import events, fence, replay_beside, replay_items, replay_money, replays
 from workers.store.replay_money import Bill, Touched
 from workers.store.replays import Item
 from workers.unit import bury, database_now
@@ -186,13 +186,21 @@ def _aggregated(stage: _Stage) -> tuple[list[Difference], list[dict[str, str]]]:
     _run(stage, "aggregate")
     if replay_money.usages(conn, found) != usages:
         raise ReplayBusy("usage of the same accounts came meanwhile: ask again in a moment")
-    return _compared(found, before, replay_money.bills(conn, found))
+    after = replay_money.bills(conn, found)
+    return _compared(found, before, after, beside=dict(replay_beside.beside(conn, found, before, after)))
 
 
 def _compared(
-    found: Sequence[Touched], bills_before: Sequence[Bill], bills_after: Sequence[Bill]
+    found: Sequence[Touched],
+    bills_before: Sequence[Bill],
+    bills_after: Sequence[Bill],
+    *,
+    beside: dict[tuple[int, int], tuple[Decimal, Decimal]],
 ) -> tuple[list[Difference], list[dict[str, str]]]:
-    """The differences by document; and those of whom one bill or the other cannot be priced."""
+    """The differences by document; and those of whom one bill or the other cannot be priced.
+
+    What stands beside the lines of a document is added once, with the first of whom it bills.
+    """
     sums: dict[tuple[str, str, str, str, str, str], tuple[Decimal, Decimal]] = {}
     unpriced: list[dict[str, str]] = []
     for each, was, will in zip(found, bills_before, bills_after, strict=True):
@@ -203,8 +211,12 @@ def _compared(
             unpriced.append({**facts, "code": why.code, "sentence": why.sentence})
             continue
         key = (each.legal_entity, each.account, each.contract, each.period, each.document, each.run.currency)
-        was_sum, will_sum = sums.get(key, (Decimal(0), Decimal(0)))
-        sums[key] = (EXACT.add(was_sum, was if each.is_due else Decimal(0)), EXACT.add(will_sum, will))
+        given = beside.pop((each.run.contract_id, each.run.billing_period_id), (ZERO, ZERO))
+        was_sum, will_sum = sums.get(key, (ZERO, ZERO))
+        sums[key] = (
+            exact_sum([was_sum, given[0], was.net if each.is_due else ZERO]),
+            exact_sum([will_sum, given[1], will.net]),
+        )
     return [Difference(*key, before, after) for key, (before, after) in sums.items()], unpriced
 
 

@@ -10,8 +10,8 @@ from workers.unit import Errand
 
 
 def commit(errand: Errand, invoice_id: int, asked: ErpDocument) -> None:
-    """Let every engine that taxed a line of the document take note of it, before an ERP is asked to book it."""
-    engines = sorted({line.evidence.engine for line in asked.document.lines})
+    """Let every engine that taxed a part of the document take note of it, before an ERP is asked to book it."""
+    engines = sorted({part.evidence.engine for part in asked.document.parts})
     with errand.transaction() as unit:
         pending = tax_commitments.intend(unit.conn, invoice_id, engines)
     if not pending:

@@ -13,7 +13,7 @@ EXPECTED = {
     "viewer": VIEWER,
     "operator": EVERYBODY_ELSE
     | {"send.usage", "replay.technical", "replay.control", "exceptions.assign", "runs.request", "mappings.publish"}
-    | {"meters.publish", "sources.publish", "retention.erase"},
+    | {"meters.publish", "sources.publish", "retention.erase", "revenue.run"},
     "finance": EVERYBODY_ELSE
     | {"read.audit", "replay.technical", "replay.business", "replay.edit", "replay.control", "exceptions.assign"}
     | {"exceptions.dismiss", "exceptions.write_off", "documents.repair", "runs.request", "runs.override"}
@@ -26,7 +26,8 @@ EXPECTED = {
         "prices.publish",
         "taxes.publish",
     }
-    | {"rules.publish", "runs.release", "mappings.publish", "entitlements.publish"},
+    | {"rules.publish", "runs.release", "mappings.publish", "entitlements.publish"}
+    | {"revenue.run", "revenue.close"},
     "approver": EVERYBODY_ELSE | {"read.audit", "runs.approve"},
     "admin": EVERYBODY_ELSE | {"read.audit", "people.change", "policies.change", "sources.publish"},
 }

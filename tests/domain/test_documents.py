@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from domain.documents import (
     EXTERNAL_KEY_LENGTHS,
+    Adjustment,
     Document,
     DocumentCurrencyMixed,
     DocumentEmpty,
@@ -49,6 +51,18 @@ def test_totals_are_sums_of_rounded_parts():
     june = document(line("700.00"), line("1650.00"), line("30.00"), tax="211.23")
 
     assert [amount.to_text() for amount in (june.net, june.tax, june.gross)] == ["2380.00", "211.23", "2591.23"]
+
+
+def test_what_stands_beside_the_lines_is_part_of_the_net_and_may_be_all_of_it():
+    service = Days(date(2026, 6, 1), date(2026, 7, 1))
+    given = Adjustment("Ten percent", Money.of("-70.00", USD), "4000", service, EVIDENCE)
+    june = document(line("700.00"), tax="55.91")
+
+    assert replace(june, adjustments=(given,)).net.to_text() == "630.00"
+    alone = replace(june, kind="credit_note", lines=(), taxes=(), adjustments=(given,))
+    assert (alone.net.to_text(), alone.parts) == ("-70.00", (given,))
+    with pytest.raises(DocumentCurrencyMixed):
+        replace(june, adjustments=(replace(given, net=Money.of("-70.00", "EUR")),))
 
 
 def test_a_document_that_gives_money_is_a_credit_note_and_is_shown_without_a_sign():

@@ -30,6 +30,7 @@ def grant(
     reason: Annotated[str, typer.Option(help="Why; kept with the grant.")],
     ends: Annotated[str | None, typer.Option("--to", help="The first day without it; never, unless given.")] = None,
     priority: Annotated[int, typer.Option(min=-1_000, max=1_000, help="Lower numbers are drawn first.")] = 0,
+    paid: Annotated[bool, typer.Option("--paid/--given", help="Paid ahead, and revenue if it expires.")] = False,
     rollover_days: Annotated[int | None, typer.Option(help="Days that its rest is carried on for.")] = None,
     rollover_percent: Annotated[str, typer.Option(help="At most so much of what is left.")] = "100",
     rollover_amount: Annotated[str | None, typer.Option(help="At most this amount.")] = None,
@@ -41,13 +42,13 @@ def grant(
     An invoice draws what is valid on the last day of its service: by priority, then what ends first, then the oldest.
     It asks for the same amount as without; the credit pays part of it.
 
-    Example: tallyline credits grant UA 250.00 --entity us --currency USD --from 2026-01-01 --to 2027-01-01 --reason
-    "paid ahead, receipt 4711"
+    Example: tallyline credits grant UA 250.00 --entity us --currency USD --from 2026-01-01 --to 2027-01-01 --paid
+    --reason "paid ahead, receipt 4711"
     """
     payload = {
         "account": account, "legal_entity": entity, "amount": _number(amount), "currency": _currency(currency),
         "starts_on": _day(starts), "ends_on": None if ends is None else _day(ends), "priority": priority,
-        "rollover_days": rollover_days, "rollover_percent": _number(rollover_percent),
+        "is_paid": paid, "rollover_days": rollover_days, "rollover_percent": _number(rollover_percent),
         "rollover_amount": None if rollover_amount is None else _number(rollover_amount),
     }  # fmt: skip
     with reach.database():

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from workers.cli import console, reach
 from workers.cli.console import FOUND, AsJson, Failure
-from workers.cli.trace_print import print_event, print_line
+from workers.cli.trace_print import print_beside, print_event, print_line
 from workers.store import amendments
 from workers.store import trace as store
 from workers.store.database import snapshot
@@ -31,7 +31,8 @@ def trace(
 
     Forward: receipt, event, its usage under each metric, window, rated usage with every step of the price, invoice
     line, document, ERP posting. Back: --line or --invoice recounts the usage behind each line and exits 1 if that is
-    not what was billed. Example: tallyline trace /ops/ewr 2013-01-01/UA/1545/EWR/0515
+    not what was billed; after the lines of a document comes what it gives or asks beside them.
+    Example: tallyline trace /ops/ewr 2013-01-01/UA/1545/EWR/0515
     """
     asked = [event or None, line, invoice]
     if sum(each is not None for each in asked) != 1:
@@ -46,8 +47,8 @@ def trace(
         console.print_json(stories)
     else:
         for each in stories:
-            print_line(each)
-    if not all(each["behind"]["is_proven"] for each in stories):
+            print_line(each) if "line" in each else print_beside(each["beside"])
+    if not all(each["behind"]["is_proven"] for each in stories if "behind" in each):
         raise typer.Exit(FOUND)
 
 
@@ -89,7 +90,11 @@ def _refused(conn: Connection, event: list[str]) -> Story:
 
 
 def back(conn: Connection, line: int | None, invoice: str | None, *, events: int) -> list[Story]:
-    """Each line with what is behind it. Raises `Failure` if there is no such line or document."""
+    """Each line with what is behind it, then what a document has beside its lines.
+
+    Raises `Failure` if there is no such line or document.
+    """
+    beside: list[Mapping[str, Any]] = []
     if line is not None:
         found = store.line(conn, line)
         if found is None:
@@ -97,9 +102,11 @@ def back(conn: Connection, line: int | None, invoice: str | None, *, events: int
         lines: list[Mapping[str, Any]] = [found]
     else:
         lines = list(store.lines_of_invoice(conn, invoice or ""))
-        if not lines:
+        beside = list(store.beside_lines_of_invoice(conn, invoice or ""))
+        if not lines and not beside:
             raise Failure(
                 f"there is no document {invoice!r} with a line",
                 fix="`tallyline trace SOURCE ID` names the documents of an event",
             )
-    return [{"line": each, "behind": store.behind(conn, each, events=events)} for each in lines]
+    stories = [{"line": each, "behind": store.behind(conn, each, events=events)} for each in lines]
+    return stories + [{"beside": each} for each in beside]

@@ -70,6 +70,7 @@ def _add_usage(tree: Tree, usage: Row) -> None:
     counted = escape(usage["value"]) if usage["value"] is not None else plain(usage["quantity"])
     node = tree.add(f"[bold]{escape(usage['metric'])}[/] {taken_back}{counted}")
     owner = f"{escape(usage['account'])}, contract {escape(usage['contract'])} v{usage['contract_version']}"
+    owner += f" in its phase {escape(usage['phase'])}" if usage["phase"] is not None else ""
     node.add(f"subscription {escape(usage['subscription'])} of {owner}, sold by {escape(usage['legal_entity'])}")
     node.add(f"period {usage['starts_on']} to {usage['ends_on']}, batch {usage['batch_no']}, {_window(usage)}")
     if usage["line"] is None:
@@ -144,6 +145,15 @@ def print_line(story: Row) -> None:
     rest = int(behind["usages"]) - len(behind["first_events"])
     if rest > 0:
         node.add(f".. and {plain(rest)} more; --events shows them")
+    console.out().print(tree)
+
+
+def print_beside(row: Row) -> None:
+    """Print what a document gives or asks beside its lines."""
+    document = f"{row['kind'].replace('_', ' ')} {escape(row['number'] or 'draft ' + str(row['invoice_id']))}"
+    title = f"[bold]{row['giver']} {row['position']}[/] beside the lines of {document} for {escape(row['account'])}"
+    tree = Tree(f"{title}: {escape(row['description'])}, net {row['currency']} {money(row['net'])}")
+    _add_steps(tree, row["trace"])
     console.out().print(tree)
 
 

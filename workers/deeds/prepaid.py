@@ -25,7 +25,8 @@ def _wanted(order: Order) -> Wanted:
     ends_on = None if given.get("ends_on") is None else date.fromisoformat(given["ends_on"])
     starts_on = date.fromisoformat(given["starts_on"])
     account, entity = str(given["account"]), str(given["legal_entity"])
-    return Wanted(account, entity, amount, starts_on, ends_on, int(given["priority"]), rollover)
+    is_paid = bool(given.get("is_paid", False))
+    return Wanted(account, entity, amount, starts_on, ends_on, int(given["priority"]), rollover, is_paid=is_paid)
 
 
 def _plan(conn: Connection, order: Order) -> Plan:

@@ -14,6 +14,7 @@ from workers.deeds import (
     prices,
     replays,
     retention,
+    revenue,
     runs,
     sources,
     usage,
@@ -21,7 +22,7 @@ from workers.deeds import (
 from workers.deeds.deed import Deed
 
 _MODULES: Final = (
-    breakers, documents, master, people, policies, prepaid, prices, replays, retention, runs, sources, usage,
+    breakers, documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources, usage,
 )  # fmt: skip
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType({deed.name: deed for module in _MODULES for deed in module.DEEDS})
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Final
 from urllib.parse import quote, unquote
 
-from domain.documents import Line
+from domain.documents import Adjustment, Line
 from domain.errors import Rejection
 from domain.journal import Posting
 from domain.money import Currency, Money, total
@@ -24,7 +24,7 @@ _ENTRY = re.compile(r"(?P<posting_on>\d{4}-\d{2}-\d{2}) \((?P<number>[^()]*)\) .
 _TAG = re.compile(r"    ; (?P<name>[a-z0-9-]+): (?P<value>.*)")
 _LEG = re.compile(r"    (?P<account>\S.*?)  +(?P<amount>\S+ [A-Z]{3})")
 _AMOUNT = re.compile(r"(?P<amount>-?\d+(?:\.\d+)?) (?P<currency>[A-Z]{3})")
-_PART = re.compile(r"(?P<kind>line|tax)-[1-9]\d*")
+_PART = re.compile(r"(?P<kind>line|adjustment|tax)-[1-9]\d*")
 #: A space is kept only between two other characters; two of them would end an account name.
 _LOOSE_SPACE = re.compile(r"^ | $|(?<= ) ")
 
@@ -86,6 +86,8 @@ def _tags(asked: ErpDocument) -> Iterator[tuple[str, str]]:
     yield "kind", document.kind
     yield "legal-entity", escaped(document.legal_entity_id)
     yield "account-id", escaped(document.account_id)
+    if asked.debtor is not None:
+        yield "debtor", escaped(asked.debtor)
     yield "invoice-date", f"{document.invoice_on}"
     yield "service-period", f"{asked.service.first_on}/{asked.service.end_on}"
     yield "net", amount_text(totals.net)
@@ -93,21 +95,30 @@ def _tags(asked: ErpDocument) -> Iterator[tuple[str, str]]:
     yield "gross", amount_text(totals.gross)
     for position, line in enumerate(document.lines, start=1):
         yield f"line-{position}", _line_text(line)
+    for position, adjustment in enumerate(document.adjustments, start=1):
+        yield f"adjustment-{position}", _adjustment_text(adjustment)
     for position, tax in enumerate(document.taxes, start=1):
         words = (amount_text(tax.tax), f"{escaped(tax.category)} {format(tax.percent, 'f')}% of {amount_text(tax.net)}")
         yield f"tax-{position}", " | ".join(words)
 
 
 def _line_text(line: Line) -> str:
-    words = (
-        amount_text(line.net),
-        f"{format(line.quantity, 'f')} {escaped(line.unit)}",
-        escaped(line.description),
-        f"{line.service.first_on}/{line.service.end_on}",
-        f"{escaped(line.evidence.category)} {format(line.evidence.percent, 'f')}%",
-        escaped_account(line.revenue_account),
+    quantity = f"{format(line.quantity, 'f')} {escaped(line.unit)}"
+    return " | ".join((amount_text(line.net), quantity, *_words(line)))
+
+
+def _adjustment_text(adjustment: Adjustment) -> str:
+    return " | ".join((amount_text(adjustment.net), *_words(adjustment)))
+
+
+def _words(part: Line | Adjustment) -> tuple[str, ...]:
+    """What a line and what stands beside the lines have in common, after the amount."""
+    return (
+        escaped(part.description),
+        f"{part.service.first_on}/{part.service.end_on}",
+        f"{escaped(part.evidence.category)} {format(part.evidence.percent, 'f')}%",
+        escaped_account(part.revenue_account),
     )
-    return " | ".join(words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +138,11 @@ def read_document(written: str, *, ref: str) -> ReadBack:
         key = entry.tags["external-key"]
     except (KeyError, ValueError, Rejection) as error:
         raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
-    postings, number = tuple(entry.postings), entry.number
-    return ReadBack(ref=ref, key=key, number=number, document_number=number, totals=totals, entry=postings)
+    number = entry.number
+    return ReadBack(
+        ref=ref, key=key, number=number, document_number=number, totals=totals, entry=tuple(entry.postings),
+        debtor=unescaped(entry.tags.get("debtor", "")),
+    )  # fmt: skip
 
 
 def _parsed(rows: Sequence[str]) -> _Entry:
@@ -152,14 +166,15 @@ def _parsed(rows: Sequence[str]) -> _Entry:
 
 
 def _totals(entry: _Entry) -> Totals:
-    """The totals of the tags, after lines and taxes were added up and the entry was found to balance."""
+    """The totals of the tags, after lines, adjustments and taxes were added up and the entry was found to balance."""
     net, tax, gross = (_money(entry.tags[name]) for name in ("net", "tax", "gross"))
-    parts: dict[str, list[Money]] = {"line": [], "tax": []}
+    parts: dict[str, list[Money]] = {"line": [], "adjustment": [], "tax": []}
     for name, value in entry.tags.items():
         if part := _PART.fullmatch(name):
             parts[part["kind"]].append(_money(value.partition(" | ")[0]))
-    if total(parts["line"], net.currency) != net or total(parts["tax"], net.currency) != tax:
-        raise ValueError("the lines or taxes do not add up to the totals")
+    nets = total([*parts["line"], *parts["adjustment"]], net.currency)
+    if nets != net or total(parts["tax"], net.currency) != tax:
+        raise ValueError("the lines, adjustments or taxes do not add up to the totals")
     if not total((posting.amount for posting in entry.postings), net.currency).is_zero:
         raise ValueError("the journal entry does not balance")
     return Totals(net=net, tax=tax, gross=gross, lines=len(parts["line"]))

@@ -104,7 +104,8 @@ def last_run(conn: Connection, period_id: int) -> int | None:
     return found.scalar_one_or_none()
 
 
-#: A document that was voided and not billed anew since is left to the next run, also if it held no usage.
+#: A document that was voided and not billed anew since is left to the next run, also if it held no usage; so is what a
+#: contract was given of a coupon for the period, or has no more, since the last run was asked for.
 _NEW = text("""
 select exists (select from aggregates where billing_period_id = :id and lot >= :lot)
   or exists (select from attributions a join batches b on b.id = a.batch_no and b.aggregated_no is null
@@ -113,11 +114,20 @@ select exists (select from aggregates where billing_period_id = :id and lot >= :
     where r.billing_period_id = :id and not exists (
       select from billing_runs o join invoices n on n.billing_run_id = o.id and n.state <> 'void'
       where o.billing_period_id = :id and n.contract_id = v.contract_id and n.id > v.id))
+  or exists (select from contract_coupons k join subscriptions s on s.contract_id = k.contract_id
+    join billing_periods p on p.id = :id and p.cycle_id = s.cycle_id and s.starts_at < p.ends_at
+      and s.ends_at > p.starts_at
+    where k.starts_on < p.ends_on and k.ends_on >= p.ends_on
+      and greatest(k.recorded_at, nullif(k.superseded_at, '9999-12-31 00:00:00+00')) > (
+        select max(r.requested_at) from billing_runs r where r.billing_period_id = p.id))
 """)
 
 
 def has_new_usage(conn: Connection, period: Period) -> bool:
-    """Whether usage has come into the period's open lot, is on its way to it, or was released by a void document."""
+    """Whether usage has come into the period's open lot, is on its way to it, or was released by a void document.
+
+    Or whether a coupon gives something else than the last run knew.
+    """
     return bool(conn.execute(_NEW, {"id": period.id, "lot": period.lot}).scalar_one())
 
 

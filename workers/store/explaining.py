@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from domain.explanations import Told
+from domain.explanations import Told, ToldBeside
 from domain.money import Currency, Money
 from domain.prices import TraceStep
 from workers.store import documents
@@ -34,12 +34,32 @@ class Explained:
     told: Told
 
 
+@dataclass(frozen=True, slots=True)
+class ExplainedBeside:
+    """What a document gives or asks beside its lines, and what is told of it."""
+
+    position: int
+    invoice_id: int
+    number: str | None
+    kind: str
+    state: str
+    account: str
+    legal_entity: str
+    giver: str
+    tax_category: str
+    told: ToldBeside
+
+
 _LINES = """
 select l.id as line, l.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency,
   a.name as account, i.legal_entity_id as legal_entity, l.tax_category, m.name as metric, l.unit, r.dimensions,
-  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace, e.earlier
+  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace,
+  e.earlier, h.phase
+  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, l.asked,
+  r.trace, e.earlier
 from invoice_lines l join invoices i on i.id = l.invoice_id join accounts a on a.id = i.account_id
 join rated_usages r on r.id = l.rated_usage_id join metrics m on m.id = l.metric_id
+join contract_versions v on v.id = r.contract_version_id left join subscription_phases h on h.id = v.phase_id
 left join lateral (
   select array_agg(coalesce(n.number_text, 'draft ' || n.id) order by n.id) as earlier from (
     select j.id, j.number_text from invoice_lines o join rated_usages p on p.id = o.rated_usage_id
@@ -49,6 +69,13 @@ left join lateral (
       and o.id < l.id and o.net <> 0 order by j.id desc limit :earlier_max) n) e on true
 where {which} order by l.invoice_id, l.position limit :lines_max
 """
+_BESIDE = text("""
+select b.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency, a.name as account,
+  i.legal_entity_id as legal_entity, b.kind as giver, b.tax_category, b.description, b.service_starts_on,
+  b.service_ends_on, b.net, b.trace
+from invoice_adjustments b join invoices i on i.id = b.invoice_id join accounts a on a.id = i.account_id
+where b.invoice_id = any(cast(:ids as bigint[])) order by b.invoice_id, b.position limit :lines_max
+""")
 _OF_DOCUMENTS = "l.invoice_id = any(cast(:ids as bigint[]))"
 
 
@@ -63,6 +90,22 @@ def lines_of(conn: Connection, document: str, *, position: int | None) -> list[E
     if position is None:
         return _lines(conn, _OF_DOCUMENTS, ids=ids)
     return _lines(conn, f"{_OF_DOCUMENTS} and l.position = :position", ids=ids, position=position)
+
+
+def beside_lines_of(conn: Connection, document: str) -> list[ExplainedBeside]:
+    """What the documents with that number, or the draft with that id, give or ask beside their lines."""
+    ids = documents.called(conn, document, only_drafts=True)
+    return [
+        ExplainedBeside(
+            row.position, row.invoice_id, row.number, row.kind, row.state, row.account, row.legal_entity, row.giver,
+            row.tax_category,
+            ToldBeside(
+                row.description, row.service_starts_on, row.service_ends_on, Money(row.net, Currency(row.currency)),
+                _steps(row.trace),
+            ),
+        )
+        for row in conn.execute(_BESIDE, {"ids": ids, "lines_max": LINES_MAX})
+    ]  # fmt: skip
 
 
 def _lines(conn: Connection, which: str, **values: object) -> list[Explained]:
@@ -84,6 +127,8 @@ def _explained(row: Row[Any]) -> Explained:
         net=Money(row.net, currency),
         steps=_steps(row.trace),
         earlier=tuple(row.earlier or ()),
+        phase=row.phase,
+        asked=None if row.asked is None else Money(row.asked, currency),
     )
     return Explained(
         row.line, row.position, row.invoice_id, row.number, row.kind, row.state, row.account, row.legal_entity,

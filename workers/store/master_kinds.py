@@ -10,7 +10,14 @@ CONNECTIONS: Final = Kind(
     "erp_connections",
     {"id": "text"},
     {"adapter": "text"},
-    {"settings": "jsonb", "per_second": "numeric", "concurrency": "integer"},
+    {
+        "settings": "jsonb",
+        "per_second": "numeric",
+        "concurrency": "integer",
+        "debtor_system": "text",
+        "debtor_kind": "text",
+        "needs_debtor": "boolean",
+    },
     "give the connection to the other ERP another name",
 )
 LEGAL_ENTITIES: Final = Kind(
@@ -23,10 +30,23 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "payment_days": "integer",
         "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
 )
+REVENUE_RULES: Final = Kind(
+    "revenue_rules",
+    {"legal_entity_id": "text", "revenue_account": "text"},
+    free={"method": "text", "deferred_account": "text", "asset_account": "text"},
+)
+CREDIT_ACCOUNTS: Final = Kind(
+    "credit_accounts",
+    {"legal_entity_id": "text"},
+    free={
+        "liability_account": "text", "received_account": "text", "breakage_account": "text", "given_account": "text",
+    },
+)  # fmt: skip
 CYCLES: Final = Kind(
     "billing_cycles",
     {"legal_entity_id": "text", "name": "text"},
@@ -40,14 +60,15 @@ SYSTEMS: Final = Kind("systems", {"id": "text"}, free={"owner": "text", "users":
 CONTRACTS: Final = Kind(
     "contracts",
     {"ref": "text"},
-    {"account_id": "text", "legal_entity_id": "text", "currency": "text"},
-    why_fixed="a contract keeps its parties and currency; add another contract",
+    {"account_id": "text", "legal_entity_id": "text", "currency": "text", "prices_include_tax": "boolean"},
+    {"payment_days": "integer"},
+    "a contract keeps its parties, its currency and what its prices include; add another contract",
 )
 SUBSCRIPTIONS: Final = Kind(
     "subscriptions",
     {"ref": "text"},
     {"contract_id": "integer", "cycle_id": "integer", "starts_at": "timestamptz"},
-    {"ends_at": "timestamptz", "activated_on": "date"},
+    {"ends_at": "timestamptz", "own_ends_at": "timestamptz", "activated_on": "date"},
     "usage is attributed by that; add another subscription",
 )
 SOURCES: Final = Kind(
@@ -111,7 +132,15 @@ EXCLUSION_RULES: Final = Kind(
 TAX_RATES: Final = Kind(
     "tax_rates",
     {"jurisdiction": "text", "category": "text", "starts_on": "date"},
-    {"rate": "numeric", "source": "text"},
+    {
+        "rate": "numeric",
+        "source": "text",
+        "vat_category": "text",
+        "exemption_code": "text",
+        "exemption_reason": "text",
+        "parts": "jsonb",
+        "is_compound": "boolean",
+    },
     {"ends_on": "date"},
     "documents rest on that; end it with `to` and add the new rate from the next day",
 )
@@ -119,5 +148,27 @@ PRICES: Final = Kind(
     "prices",
     {"contract_version_id": "integer", "metric_id": "integer"},
     {"terms": "jsonb", "tax_category": "text", "revenue_account": "text", "book_charge_id": "integer"},
+    why_fixed=_VERSIONED,
+)
+COUPONS: Final = Kind(
+    "coupons",
+    {"name": "text"},
+    {
+        "percent": "numeric",
+        "amount": "numeric",
+        "currency": "text",
+        "is_in_all": "boolean",
+        "products": "text[]",
+        "metrics": "text[]",
+        "uses": "integer",
+        "expires_on": "date",
+    },
+    {"title": "text"},
+    "documents rest on that; add another coupon and give it to the contracts instead",
+)
+CONTRACT_LIMITS: Final = Kind(
+    "contract_limits",
+    {"contract_version_id": "integer"},
+    {"minimum": "numeric", "maximum": "numeric", "tax_category": "text", "revenue_account": "text"},
     why_fixed=_VERSIONED,
 )

@@ -1,11 +1,12 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
+from workers.store.master_coupon_models import ContractCoupon, Coupon, SpendLimits
 from workers.store.master_fields import (
     STRICT,
     Code,
@@ -21,7 +22,19 @@ from workers.store.master_fields import (
     Text,
     When,
 )
-from workers.store.master_party_models import Account, Cancellation, LegalEntity, Phase, Product, Renewal, System
+from workers.store.master_party_models import (
+    Account,
+    Cancellation,
+    CreditAccounts,
+    Debtors,
+    LegalEntity,
+    Product,
+    Renewal,
+    RevenueRule,
+    System,
+)
+from workers.store.master_price_models import BookEntry, Phase, Prices
+from workers.store.master_tax_models import PaymentDays, TaxRate
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -40,6 +53,7 @@ class Connection(_Part):
     settings: dict[str, Any] = {}
     per_second: Decimal = Field(default=Decimal(10), gt=0, strict=False)
     concurrency: Number = 1
+    debtor: Debtors = Debtors()
 
 
 class Cycle(_Part):
@@ -58,27 +72,12 @@ class Cycle(_Part):
     deadline_days: int | None = Field(default=None, ge=1, le=CLOSE_DAYS_MAX)
 
 
-class BookEntry(_Part):
-    """The price of one metric with its tax category and revenue account; `terms` are those of a price model."""
-
-    terms: dict[str, Any]
-    tax_category: Ref
-    revenue_account: Name
-
-
-BOOK, HERE = "a price book", "prices"
-Prices = Annotated[
-    Annotated[Ref, Tag(BOOK)] | Annotated[dict[Ref, BookEntry], Tag(HERE)],
-    Discriminator(lambda value: HERE if isinstance(value, dict) else BOOK),
-]
-
-
 class Version(_Part):
     """The terms of a contract over a stretch of time: prices by metric, or a plan of a published price book.
 
     `prices` holds them or names a section of `price_books` in the same file; `plan` is `BOOK/PLAN`. `entitlements` by
     feature say what may be used meanwhile; read by `domain`. The owner answers for the prices: the legal entity that
-    sells at them unless one is given.
+    sells at them unless one is given. `limits` hold over all charges of a billing period that ends under the version.
     """
 
     version: Number
@@ -87,6 +86,7 @@ class Version(_Part):
     prices: Prices | None = None
     plan: PlanName | None = None
     entitlements: dict[Ref, dict[str, Any]] = {}
+    limits: SpendLimits | None = None
     owner: Name | None = None
 
     @model_validator(mode="after")
@@ -97,13 +97,19 @@ class Version(_Part):
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays.
+
+    Its invoices are due so many days after their date, by default as the legal entity says.
+    """
 
     account: Ref | None = None
     legal_entity: Slug | None = None
     currency: Code | None = None
+    prices_include_tax: bool = False
+    payment_days: PaymentDays | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
+    coupons: list[ContractCoupon] = []
 
 
 class Quantity(_Part):
@@ -252,27 +258,19 @@ class Mapping(_Part):
     owner: Name | None = None
 
 
-class TaxRate(_Part):
-    """Percent of a tax category in a jurisdiction from a day on, and where that is written."""
-
-    jurisdiction: Ref
-    category: Ref
-    rate: Decimal = Field(ge=0, strict=False)
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
-    source: Name
-
-
 class MasterData(_Part):
     """A whole file; every section may be left out, and may name what an earlier file has loaded."""
 
     connections: dict[Slug, Connection] = {}
     legal_entities: dict[Slug, LegalEntity] = {}
+    revenue_rules: dict[Slug, dict[Name, RevenueRule]] = {}
+    credit_accounts: dict[Slug, CreditAccounts] = {}
     cycles: dict[CycleName, Cycle] = {}
     systems: dict[Ref, System] = {}
     accounts: dict[Ref, Account] = {}
     products: dict[Ref, Product] = {}
     price_books: dict[Ref, dict[Ref, BookEntry]] = {}
+    coupons: dict[Ref, Coupon] = {}
     contracts: dict[Ref, Contract] = {}
     subscriptions: dict[Ref, Subscription] = {}
     sources: dict[Name, Source] = {}

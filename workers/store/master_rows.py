@@ -137,7 +137,7 @@ _WORDS: Mapping[str, str] = {
     "metric_id": "metric", "connection_id": "connection",
     "parent_id": "parent", "bill_to_id": "bill_to", "product_id": "product",
     "limit_quantity": "limit", "text_value": "value",
-    "number_value": "value",
+    "number_value": "value", "is_in_all": "amount_is", "expires_on": "expires",
 }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ class Wanted:
     ends_on: date | None = None
     priority: int = 0
     rollover: Rollover | None = None
+    is_paid: bool = False
 
 
 @dataclass(slots=True)
@@ -49,9 +50,9 @@ Key = tuple[str, str, str]
 
 _GRANT = text("""
 insert into credit_grants (account_id, legal_entity_id, currency, amount, priority, valid_from, expires_at,
-  rollover_days, rollover_percent, rollover_amount, carried_from, reason, recorded_by)
+  rollover_days, rollover_percent, rollover_amount, carried_from, is_paid, reason, recorded_by)
 values (:account_id, :legal_entity_id, :currency, :amount, :priority, :valid_from, :expires_at, :days, :percent,
-  :rollover_amount, :carried_from, :reason, :person) returning id
+  :rollover_amount, :carried_from, :is_paid, :reason, :person) returning id
 """)
 _ENTER = text("""
 insert into credit_entries (grant_id, kind, amount, at, invoice_id, carried_to)
@@ -96,7 +97,7 @@ def grant(conn: Connection, wanted: Wanted, *, person: str, reason: str) -> int:
     ends_at = None if wanted.ends_on is None else first_instant(wanted.ends_on, zone)
     starts_at = first_instant(wanted.starts_on, zone)
     made = Grant("new", wanted.amount, starts_at, ends_at, wanted.priority, wanted.rollover)
-    values = {"account_id": wanted.account_id, "legal_entity_id": wanted.legal_entity_id}
+    values = {"account_id": wanted.account_id, "legal_entity_id": wanted.legal_entity_id, "is_paid": wanted.is_paid}
     number = _insert(conn, made, {**values, "carried_from": None, "person": person, "reason": reason})
     _enter(conn, [opened(made)], {made.id: number})
     return number
@@ -149,9 +150,10 @@ def end_due(conn: Connection) -> int:
         end = ended([each for each in book.grants if each.id == name], book.entries, at=now)
         numbers = {}
         for made in end.carried:
-            values = {"account_id": row.account_id, "legal_entity_id": row.legal_entity_id, "carried_from": row.id}
+            values = {"account_id": row.account_id, "legal_entity_id": row.legal_entity_id, "is_paid": row.is_paid}
             reason = f"carried on from grant {row.id}"
-            numbers[made.id] = _insert(conn, made, {**values, "person": "tallyline", "reason": reason})
+            kept = {**values, "carried_from": row.id, "person": "tallyline", "reason": reason}
+            numbers[made.id] = _insert(conn, made, kept)
         _enter(conn, end.entries, numbers)
     return len(rows)
 

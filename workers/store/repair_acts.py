@@ -7,7 +7,7 @@ from domain.money import Currency
 from queues import exceptions, work
 from queues.topology import queue_name
 from queues.work import Hintable, NewWork
-from workers.store import journal, prepaid
+from workers.store import journal, prepaid, revenue
 from workers.store.repairs import Repair
 
 _WAKE = text("""
@@ -46,14 +46,19 @@ def withdraw(conn: Connection, repair: Repair) -> None:
 
 
 def reverse_entry(conn: Connection, repair: Repair) -> None:
-    """Book the entry that undoes the document's, on the same day: the ERP has seen neither."""
+    """Book the entry that undoes the document's, and take back what it earns or defers: the ERP has seen neither.
+
+    On the same day, or on the first that is open if its accounting period was closed meanwhile.
+    """
     row = conn.execute(
         text("select number_text, currency from invoices where id = :id"), {"id": repair.invoice_id}
     ).one()
     booked = journal.entry_of(conn, repair.invoice_id)
-    undone = entries.reversal(booked, posting_on=booked.posting_on, description=f"void of {row.number_text}")
+    posting_on = max(booked.posting_on, revenue.first_open_day(conn, booked.legal_entity_id))
+    undone = entries.reversal(booked, posting_on=posting_on, description=f"void of {row.number_text}")
     currencies = {repair.invoice_id: Currency(row.currency)}
     journal.book(conn, {repair.invoice_id: undone}, currencies=currencies, kind="reversal")
+    revenue.undo(conn, repair.invoice_id, posting_on=posting_on)
 
 
 def void_document(conn: Connection, repair: Repair) -> None:

@@ -1,20 +1,20 @@
 """What a period would bill of subscriptions, before and after usage is added, by the rules of `rate` and `tax`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from sqlalchemy import Connection, text
 
 from domain.errors import Rejection
-from domain.money import Currency, Money, total
+from domain.money import EXACT, ZERO, Currency, Money, exact_sum, total
 from domain.rating import correction
 from domain.replays import Difference
 from workers.rating import Rated, Run, rated
 from workers.store import drafts, rated_usages
 
 #: A line of a period by subscription: (metric, price, dimensions).
-_Line = tuple[int, int, str]
+Line = tuple[int, int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ with latest as (
   order by r.subscription_id, r.billing_period_id, r.metric_id, r.price_id, r.dimensions, r.lot desc, r.revision desc)
 select k.subscription_id, k.billing_period_id, k.metric_id, k.price_id, k.dimensions,
   case when k.state = 'draft' then k.amount end as pending, coalesce((
-    select sum(l.net) from invoice_lines l join rated_usages o on o.id = l.rated_usage_id
+    select sum(coalesce(l.asked, l.net)) from invoice_lines l join rated_usages o on o.id = l.rated_usage_id
     join invoices j on j.id = l.invoice_id and j.state <> 'void'
     where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = k.price_id
       and o.billing_period_id = k.billing_period_id and o.dimensions = k.dimensions), 0) as billed
@@ -114,21 +114,19 @@ def touched(conn: Connection, batches: Sequence[int]) -> list[Touched]:
     ]  # fmt: skip
 
 
-def _values(found: Sequence[Touched]) -> dict[str, object]:
-    return {
-        "subscriptions": [each.run.subscription_id for each in found],
-        "periods": [each.run.billing_period_id for each in found],
-    }
+def _values(runs: Iterable[Run]) -> dict[str, object]:
+    keys = [(run.subscription_id, run.billing_period_id) for run in runs]
+    return {"subscriptions": [each for each, _ in keys], "periods": [each for _, each in keys]}
 
 
 def hold(conn: Connection, found: Sequence[Touched]) -> int:
     """Keep others from adding to the windows that are there; the usages in them."""
-    return sum(conn.execute(_HOLD, _values(found)).scalars())
+    return sum(conn.execute(_HOLD, _values(each.run for each in found)).scalars())
 
 
 def usages(conn: Connection, found: Sequence[Touched]) -> int:
     """The usages in all windows of these subscriptions and periods now."""
-    return int(conn.execute(_EVENTS, _values(found)).scalar_one())
+    return int(conn.execute(_EVENTS, _values(each.run for each in found)).scalar_one())
 
 
 def added(conn: Connection, batches: Sequence[int]) -> int:
@@ -136,19 +134,33 @@ def added(conn: Connection, batches: Sequence[int]) -> int:
     return int(conn.execute(_ADDED, {"batches": list(batches)}).scalar_one())
 
 
-Bill = Decimal | Rejection
+@dataclass(frozen=True, slots=True)
+class Billed:
+    """What a subscription would be billed in a period by metric, and what drafts without lines will bill it."""
+
+    nets: Mapping[int, Decimal]
+    pending: Mapping[int, Decimal]
+
+    @property
+    def net(self) -> Decimal:
+        """The sum over all metrics."""
+        return exact_sum(self.nets.values())
+
+
+Bill = Billed | Rejection
 
 
 def bills(conn: Connection, found: Sequence[Touched]) -> list[Bill]:
     """What each would be billed now, rounded line by line and less what is billed; or why it cannot be priced."""
     runs = [each.run for each in found]
     windows, priced = rated_usages.windows(conn, runs), rated_usages.priced(conn, runs)
-    billed = _billed(conn, found)
+    billed, pending = billed_of(conn, runs)
     made: list[Bill] = []
     for each in found:
         try:
             lines = rated([each.run], windows, priced)
-            made.append(_net(lines, Currency(each.run.currency), billed.get(_key(each), {})))
+            nets = _nets(lines, Currency(each.run.currency), billed.get(_key(each), {}))
+            made.append(Billed(nets, pending.get(_key(each), {})))
         except Rejection as rejection:
             made.append(rejection)
     return made
@@ -158,25 +170,34 @@ def _key(found: Touched) -> tuple[int, int]:
     return found.run.subscription_id, found.run.billing_period_id
 
 
-def _net(lines: Sequence[Rated], currency: Currency, billed: Mapping[_Line, Decimal]) -> Decimal:
-    nets = (
-        correction(
-            line.usage.amount,
-            billed=Money(billed.get((line.metric_id, line.price_id, line.dimensions), Decimal(0)), currency),
-        )
-        for line in lines
-    )
-    return total(nets, currency).amount
+def _nets(lines: Sequence[Rated], currency: Currency, billed: Mapping[Line, Decimal]) -> dict[int, Decimal]:
+    nets: dict[int, Decimal] = {}
+    for line in lines:
+        before = Money(billed.get((line.metric_id, line.price_id, line.dimensions), ZERO), currency)
+        net = correction(line.usage.amount, billed=before)
+        nets[line.metric_id] = EXACT.add(nets.get(line.metric_id, ZERO), net.amount)
+    return nets
 
 
-def _billed(conn: Connection, found: Sequence[Touched]) -> dict[tuple[int, int], dict[_Line, Decimal]]:
-    currencies = {_key(each): Currency(each.run.currency) for each in found}
-    sums: dict[tuple[int, int], dict[_Line, Decimal]] = {}
-    for row in conn.execute(_BILLED, _values(found)):
+_Period = tuple[int, int]
+
+
+def billed_of(
+    conn: Connection, runs: Sequence[Run]
+) -> tuple[dict[_Period, dict[Line, Decimal]], dict[_Period, dict[int, Decimal]]]:
+    """By subscription and period, what is billed or will be of each line, and of that by metric what will be."""
+    currencies = {(run.subscription_id, run.billing_period_id): Currency(run.currency) for run in runs}
+    sums: dict[_Period, dict[Line, Decimal]] = {}
+    pending: dict[_Period, dict[int, Decimal]] = {}
+    for row in conn.execute(_BILLED, _values(runs)):
         key = (row.subscription_id, row.billing_period_id)
-        amount = row.billed if row.pending is None else Money(row.pending, currencies[key]).rounded().amount
+        amount = row.billed
+        if row.pending is not None:
+            amount = Money(row.pending, currencies[key]).rounded().amount
+            coming = pending.setdefault(key, {})
+            coming[row.metric_id] = EXACT.add(coming.get(row.metric_id, ZERO), EXACT.subtract(amount, row.billed))
         sums.setdefault(key, {})[row.metric_id, row.price_id, row.dimensions] = amount
-    return sums
+    return sums, pending
 
 
 def of_drafts(conn: Connection, work_ids: Sequence[int]) -> list[Difference]:

@@ -1,8 +1,9 @@
 """Drafts of a billing run: who is billed, one draft for each contract, and who leaves a draft again."""
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from queues import exceptions
 from workers.store.billing_runs import Run
@@ -11,7 +12,8 @@ from workers.store.billing_runs import Run
 #: billed if it is active in the period and no earlier run of it has rated it. One with a document that is being voided
 #: is left to the next run: what the document held is not released yet. One whose fees or seats were published anew
 #: after its draft was made is billed again; a day outlasts any publication, and a draft too many is empty. So is one
-#: that ends before the period does and has paid fees or seats of it: nothing tells when its end was said.
+#: whose contract was given a coupon since, or has one no more. So is one that ends before the period does and has paid
+#: fees or seats of it: nothing tells when its end was said.
 _BILLED = """
 billed as materialized (
   select s.id as subscription_id, s.contract_id
@@ -34,9 +36,17 @@ billed as materialized (
       join metrics m on m.id = c.metric_id and m.aggregation = 'subscribed'
       left join subscription_quantities q on q.subscription_id = s.id and q.item = m.property
         and q.starts_on < p.ends_on and q.ends_on > p.starts_on
-      where v.contract_id = s.contract_id and v.starts_at < p.ends_at and v.ends_at > p.starts_at
+      where v.contract_id = s.contract_id and v.own_of in (0, s.id)
+        and v.starts_at < p.ends_at and v.ends_at > p.starts_at
         and greatest(v.recorded_at, nullif(v.superseded_at, '9999-12-31 00:00:00+00'), q.recorded_at,
           nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
+          select max(i.created_at) - interval '1 day'
+          from invoices i join billing_runs o on o.id = i.billing_run_id
+          where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))
+    or exists (
+      select from contract_coupons k where k.contract_id = s.contract_id
+        and k.starts_on < p.ends_on and k.ends_on >= p.ends_on
+        and greatest(k.recorded_at, nullif(k.superseded_at, '9999-12-31 00:00:00+00')) > (
           select max(i.created_at) - interval '1 day'
           from invoices i join billing_runs o on o.id = i.billing_run_id
           where i.contract_id = s.contract_id and i.state <> 'void' and o.billing_period_id = p.id))
@@ -76,6 +86,22 @@ def spread(conn: Connection, run: Run, *, correlation_id: str) -> list[int]:
     # A repair that undoes a document of the period waits for us, or we see it.
     conn.execute(text("select 1 from billing_periods where id = :period for no key update"), values)
     return list(conn.execute(_DRAFT, values).scalars())
+
+
+_DUE = text(f"""
+with {_BILLED}
+select b.subscription_id, b.contract_id, c.currency,
+  greatest(p.starts_on, (s.starts_at at time zone y.zone)::date) as first_on,
+  least(p.ends_on, (s.ends_at at time zone y.zone)::date) as end_on
+from billed b join subscriptions s on s.id = b.subscription_id join contracts c on c.id = b.contract_id
+join billing_periods p on p.id = :period join billing_cycles y on y.id = p.cycle_id
+order by b.subscription_id limit :limit
+""")
+
+
+def due(conn: Connection, period: int, lot: int, *, limit: int) -> Sequence[Row[Any]]:
+    """Whom a run of the period would bill now, and the days of it that each subscription stands."""
+    return conn.execute(_DUE, {"period": period, "lot": lot, "limit": limit}).all()
 
 
 def are_made(conn: Connection, run: Run) -> bool:

@@ -46,6 +46,11 @@ select count(*) from number_series n join (
   on d.legal_entity_id = n.legal_entity_id and d.kind = n.series
 where n.earlier = 'refuse' and n.last_number > 0 and n.last_on > d.invoice_on
 """)
+#: Drafts that would be booked in an accounting period that is closed for revenue.
+_CLOSED = text("""
+select count(*) from invoices i where i.billing_run_id = :run and i.state = 'taxed'
+  and i.posting_on < first_open_day(i.legal_entity_id)
+""")
 _POSTINGS = text("""
 select count(*) filter (where p.state not in ('confirmed', 'superseded')) as unconfirmed,
   count(*) filter (where p.state <> 'superseded' and p.reconciled_at is null) as unreconciled
@@ -82,6 +87,7 @@ def _before_drafting(conn: Connection, run: Run) -> Facts:
 def _before_approval(conn: Connection, run: Run) -> Facts:
     return Facts(
         issue_date_too_early=conn.execute(_TOO_EARLY, {"run": run.id}).scalar_one(),
+        accounting_period_closed=conn.execute(_CLOSED, {"run": run.id}).scalar_one(),
         approval_missing=0 if run.approved_by else 1,
     )
 

@@ -13,7 +13,10 @@ HOPS: Final = ("lines", "documents", "journal", "erp")
 
 @dataclass(frozen=True, slots=True)
 class RunTotal:
-    """What a hop holds of a run in one currency, credit notes negative; `lines` is None where it has none."""
+    """What a hop holds of a run in one currency, credit notes negative; `lines` is None where it has none.
+
+    What documents give or ask beside their lines is in the money of the hop `lines`, and no line.
+    """
 
     hop: str
     currency: str
@@ -32,6 +35,8 @@ with issued as materialized (
   where i.billing_run_id = :run and i.state in ('issued', 'posted')),
 lines as (select l.invoice_id, sum(l.net) as net, count(*) as lines
   from invoice_lines l join issued i on i.id = l.invoice_id group by 1),
+beside as (select a.invoice_id, sum(a.net) as net
+  from invoice_adjustments a join issued i on i.id = a.invoice_id group by 1),
 taxes as (select t.invoice_id, sum(t.tax) as tax from invoice_taxes t join issued i on i.id = t.invoice_id group by 1),
 legs as (
   select i.currency, i.id, coalesce(sum(p.amount) filter (where p.ledger_account = i.receivable), 0) as gross,
@@ -41,9 +46,10 @@ legs as (
   from issued i join journal_entries j on j.invoice_id = i.id and j.kind = 'document'
   left join postings p on p.journal_entry_id = j.id
   group by 1, 2)
-select 'lines', i.currency, count(*), sum(l.net), sum(coalesce(t.tax, 0)), sum(l.net + coalesce(t.tax, 0)),
-  sum(l.lines)::bigint
-from issued i join lines l on l.invoice_id = i.id left join taxes t on t.invoice_id = i.id group by i.currency
+select 'lines', i.currency, count(*), sum(coalesce(l.net, 0) + coalesce(a.net, 0)), sum(coalesce(t.tax, 0)),
+  sum(coalesce(l.net, 0) + coalesce(a.net, 0) + coalesce(t.tax, 0)), sum(coalesce(l.lines, 0))::bigint
+from issued i left join lines l on l.invoice_id = i.id left join beside a on a.invoice_id = i.id
+left join taxes t on t.invoice_id = i.id where coalesce(l.invoice_id, a.invoice_id) is not null group by i.currency
 union all
 select 'documents', currency, count(*), sum(net), sum(tax), sum(gross), null from issued group by currency
 union all

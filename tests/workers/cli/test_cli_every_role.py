@@ -76,6 +76,8 @@ COMMANDS = {
     "exceptions.dismiss": lambda o: ("replay", "dismiss", technical(o), "--reason", "x", "--yes"),
     "exceptions.write_off": lambda o: ("replay", "write-off", business(o), "--reason", "x", "--yes"),
     "documents.repair": lambda operator: ("repair", numbered(operator), "--void", "--reason", "x"),
+    "revenue.run": lambda _: ("revenue", "run", "newark", "2013-01"),
+    "revenue.close": lambda _: ("revenue", "close", "newark", "2013-01", "--reason", "x"),
     "retention.erase": lambda _: ("retention",),
     "approvals.decide": lambda operator: ("approve", asked(operator)),
 }

@@ -5,9 +5,10 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
-from erp_documents import document
+from erp_documents import JANUARY, document, line
 from erp_faults import Crash, Faulty
 
+from domain.documents import Adjustment
 from domain.money import Money
 from workers.erp.protocol import PERIOD_CLOSED, Busy, ErpUnreadable, Posted, Rejected, Resume, Unknown
 
@@ -74,6 +75,23 @@ def test_a_document_of_nothing_is_booked_too(bench):
     outcome = bench.erp.post(asked, no_draft())
 
     assert bench.erp.read_back(outcome.ref).totals == asked.totals
+
+
+@pytest.mark.parametrize("lines", [("110.00",), ()])
+def test_what_stands_beside_the_lines_is_booked_and_read_back_with_them(bench, lines):
+    asked = document("TL-1", net="100.00" if lines else "-10.00", tax="8.88" if lines else "-0.89")
+    made = tuple(line(Money.of(net, "USD")) for net in lines)
+    given = Adjustment(
+        "Ten | percent; off", Money.of("-10.00", "USD"), "revenue:x", JANUARY, line(asked.totals.net).evidence
+    )
+    asked = replace(asked, document=replace(asked.document, lines=made, adjustments=(given,)))
+
+    outcome = bench.erp.post(asked, no_draft())
+
+    back = bench.erp.read_back(outcome.ref).totals
+    assert back == asked.totals
+    assert (back.net.to_text(), back.lines) == ("100.00" if lines else "-10.00", len(lines))
+    assert (asked.service.first_on, asked.service.end_on) == (JANUARY.first_on, JANUARY.end_on)
 
 
 def test_a_lost_answer_leaves_a_document_that_is_found(bench):
