@@ -6,6 +6,9 @@ OF_DOCUMENTS: Final = """
 period_closed high
     The accounting period of the document's posting date is closed in the ERP.
     Open the period in the ERP; the document goes on by itself.
+debtor_unknown high
+    The ERP connection sends nothing without its own name of the account, and the account has none there, or several.
+    Load the account's identity in that system; the document goes on by itself.
 accounting_period_closed medium
     The accounting period is closed for revenue: what is booked in it does not change any more.
     Post in one that is open: `tallyline close ENTITY PERIOD --posting-on DAY`.
@@ -33,4 +36,13 @@ tax_engine_unknown high
 posting_differs high
     The ERP booked other totals than the document has.
     Compare both and correct in the ERP.
+einvoice_incomplete low
+    Master data do not hold what an electronic invoice has to say, such as an address.
+    Load what is named; the document itself stays as it is.
+einvoice_against_rules low
+    The document would break a business rule of EN 16931.
+    Read which; correct the parties' tax numbers or the tax rates for documents to come.
+einvoice_unknown low
+    There is no issued document with this number, or it is void.
+    `tallyline trace --invoice NUMBER` shows what became of it.
 """

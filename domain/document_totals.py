@@ -11,10 +11,9 @@ from decimal import Decimal
 from typing import Final
 
 from domain.money import EXACT, ZERO, exact_sum, rounded_to
-from domain.tax_rules import percent_of
+from domain.tax_rules import percent_of, tax_within, without_tax
 from domain.units import Rounding
 
-_HUNDRED: Final = Decimal(100)
 _ONE: Final = Decimal(1)
 
 
@@ -195,13 +194,11 @@ def _without_included(parts: Sequence[_Taxable], rule: TotalsRule) -> tuple[list
         if levy is None or levy.percent is None:
             nets.append(part)
             continue
-        share = Rounding("half_up", part.decimals)
-        whole = EXACT.add(_HUNDRED, levy.percent)
         if rule.carried_decimals:
-            net = share.quotient(EXACT.multiply(part.amount, _HUNDRED), whole)
+            net = without_tax(part.amount, levy.percent, decimals=part.decimals)
         else:
             gross[levy] = EXACT.add(gross.get(levy, ZERO), part.amount)
-            tax, before = share.quotient(EXACT.multiply(gross[levy], levy.percent), whole), extracted.get(levy, ZERO)
+            tax, before = tax_within(gross[levy], levy.percent, decimals=part.decimals), extracted.get(levy, ZERO)
             net, extracted[levy] = exact_sum([part.amount, before, -tax]), tax
         nets.append(_Taxable(net, part.decimals, part.taxes))
     return nets, extracted

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 from typing import Final, Literal, assert_never
 
 from domain.entitlement_terms import Enforcement, Limit, Setting, Switch, Terms
 from domain.errors import Rejection
-from domain.money import EXACT, ZERO
+from domain.money import EXACT, QUOTIENT, ZERO
 from domain.periods import EVER, Days, Window
 
 #: Why it is allowed or not.
@@ -61,10 +61,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What was used of the feature's metric in one billing period: as fine as usage is known here."""
+    """What was used of the feature's metric in one billing period: as fine as usage is known here.
+
+    `measured_at`: usage after that instant is not in it, since there was too much to be measured anew. None: all is.
+    """
 
     window: Window
     quantity: Decimal
+    measured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,10 @@ class Allowance:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether the subscription may use the feature, and why; quantities of metered features, the value of static."""
+    """Whether the subscription may use the feature, and why; quantities of metered features, the value of static.
+
+    `measured_at`: the answer knows usage up to that instant; None: all that has been aggregated.
+    """
 
     allowed: bool
     reason: Reason
@@ -95,6 +102,7 @@ class Decision:
     used: Decimal | None = None
     remaining: Decimal | None = None
     value: str | Decimal | None = None
+    measured_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +150,9 @@ def check(holding: Holding, *, at: datetime, amount: Decimal | None = None) -> D
             left = allowance(holding, at=at)
             fits = left.remaining > 0 if amount is None else amount <= left.remaining
             reason: Reason = "within_limit" if fits else "limit_reached" if enforcement == "hard" else "over_soft_limit"
-            return Decision(fits or enforcement == "soft", reason, left.limit, left.used, left.remaining)
+            known = min((each.measured_at for each in holding.periods if each.measured_at), default=None)
+            allowed = fits or enforcement == "soft"
+            return Decision(allowed, reason, left.limit, left.used, left.remaining, measured_at=known)
         case _ as unknown:
             assert_never(unknown)
 
@@ -153,6 +163,19 @@ def reached(limit: Limit, left: Allowance) -> tuple[int, ...]:
         return ()
     used = EXACT.multiply(left.used, _HUNDRED)
     return tuple(each for each in limit.thresholds if used >= EXACT.multiply(left.limit, Decimal(each)))
+
+
+def reached_by_time(limit: Limit, left: Allowance, *, at: datetime, then: Used) -> datetime | None:
+    """When usage that only time moves evenly from now up to `then`, the whole period, reaches its next threshold."""
+    rise = EXACT.subtract(then.quantity, left.used)
+    if rise <= 0:
+        return None
+    shares = [EXACT.multiply(left.limit, Decimal(each)).scaleb(-2, EXACT) for each in limit.thresholds]
+    missing = [EXACT.subtract(share, left.used) for share in shares if left.used < share <= then.quantity]
+    if not missing:
+        return None
+    ticks = QUOTIENT.divide(EXACT.multiply(min(missing), Decimal((then.window.ends_at - at) // _TICK)), rise)
+    return at + _TICK * int(ticks.to_integral_value(ROUND_CEILING))
 
 
 @dataclass(frozen=True, slots=True)

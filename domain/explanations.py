@@ -72,6 +72,7 @@ SENTENCES: Final[Mapping[str, tuple[str, ...]]] = {
     "together": ("{steps:n} times {rule_name}, together",),
     "rounding": ("Rounding to {minor_units} decimals",),
     "already_billed": ("Already billed{on}",),
+    "tax_included": ("Of this is tax, which is shown apart",),
     "coupon_percent": ("{percent:n} % of {of:m} is {given:m}; of it on {on:m} for {metric}",),
     "coupon_amount": ("{given:m} is given on {of:m}; of it on {on:m} for {metric}",),
     "spend_maximum": ("Of {of:m} for all charges, {maximum:m} is asked for at most; of what is above on {metric}",),
@@ -91,6 +92,7 @@ class Told:
     """A line of a document, as much of it as its customer is told; `ends_on` is exclusive, `amount` unrounded.
 
     `period_quantity` is that of the whole period, which the steps price; `quantity` is what is new with this line.
+    `asked` is the net together with its tax where the price includes that.
     """
 
     metric: str
@@ -104,6 +106,8 @@ class Told:
     net: Money
     steps: tuple[TraceStep, ...]
     earlier: tuple[str, ...] = ()
+    phase: str | None = None
+    asked: Money | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,10 +195,13 @@ def _steps(line: Told) -> Iterator[TraceStep]:
     if whole.amount != sum_told:
         minor_units = str(line.net.currency.minor_units)
         yield TraceStep.of("rounding", EXACT.subtract(whole.amount, sum_told), minor_units=minor_units)
-    billed = whole - line.net
+    asked = line.net if line.asked is None else line.asked
+    billed = whole - asked
     if not billed.is_zero:
         on = f" on {', '.join(line.earlier)}" if line.earlier else ""
         yield TraceStep.of("already_billed", (-billed).amount, on=on)
+    if asked != line.net:
+        yield TraceStep.of("tax_included", (line.net - asked).amount)
 
 
 def _together(steps: Sequence[TraceStep]) -> Iterator[TraceStep]:
@@ -248,7 +255,8 @@ def _heading(line: Told) -> Iterator[Sentence]:
     kept_apart = ", ".join(f"{name} {plain_text(value)}" for name, value in sorted(line.dimensions.items()))
     last_day = line.ends_on - timedelta(days=1)
     about = f"This line is for {line.metric}{' of ' if kept_apart else ''}{kept_apart}"
-    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}.")
+    priced_by = "" if line.phase is None else f", at the prices of the phase {line.phase}"
+    yield Sentence("period", f"{about}, from {line.starts_on} to {last_day}{priced_by}.")
     quantity = f"The quantity of the whole period is {number_text(line.period_quantity)}"
     yield Sentence("quantity", f"{quantity}, counted by the unit {line.unit}.")
     if line.quantity != line.period_quantity:

@@ -50,7 +50,10 @@ class JournalEntry:
 
 @dataclass(frozen=True, slots=True)
 class LedgerAccounts:
-    """Where documents are booked besides revenue: what accounts owe, and tax by category (`tax` for all others)."""
+    """Where documents are booked besides revenue: what accounts owe, and tax by category (`tax` for all others).
+
+    Of a rate that is made of several taxes, each is booked by its own name where that has an account.
+    """
 
     receivable: str
     tax: str
@@ -67,7 +70,9 @@ def document_entry(document: Document, accounts: LedgerAccounts, *, description:
     for part in document.parts:
         _add(amounts, part.revenue_account, -part.net)
     for tax in document.taxes:
-        _add(amounts, accounts.tax_by_category.get(tax.category, accounts.tax), -tax.tax)
+        of_category = accounts.tax_by_category.get(tax.category, accounts.tax)
+        for name, amount in tax.parts or ((tax.category, tax.tax),):
+            _add(amounts, accounts.tax_by_category.get(name, of_category), -amount)
     postings = tuple(Posting(account, amount) for account, amount in amounts.items() if not amount.is_zero)
     return JournalEntry(document.legal_entity_id, document.posting_on, description, postings)
 

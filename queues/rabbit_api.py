@@ -87,6 +87,9 @@ class RabbitApi:
         """Create or change the user of an upstream: no tags, so no console, and the permissions of its role."""
         self._ask("PUT", f"/users/{_path(upstream.user)}", {"password": password, "tags": ""})
         self._ask("PUT", f"/permissions/{_path(self.vhost)}/{_path(upstream.user)}", upstream.permissions)
+        if upstream.topic_permissions is not None:
+            where = f"/topic-permissions/{_path(self.vhost)}/{_path(upstream.user)}"
+            self._ask("PUT", where, upstream.topic_permissions)
 
     def put_on_call(self, on_call: OnCall, *, password: str) -> None:
         """Create or change the user of whoever is on call: the console, and the permissions of its role."""

@@ -192,6 +192,13 @@ class Upstream:
             "read": rf"^{REFUSALS_EXCHANGE}\.{self.user}$",
         }
 
+    @property
+    def topic_permissions(self) -> Mapping[str, str] | None:
+        """What RabbitMQ holds routing keys to, None for any: on `master` a system sends under its own name alone."""
+        if self.exchange != MASTER_EXCHANGE:
+            return None
+        return {"exchange": self.exchange, "write": rf"^{self.user}(\.|$)", "read": "^$"}
+
 
 @dataclass(frozen=True, slots=True)
 class OnCall:

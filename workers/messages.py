@@ -46,6 +46,8 @@ MESSAGES_MAX: Final = 200
 POISON: Final = "poison"
 #: SQLSTATE classes of values that the database does not take: what the message says is at fault.
 _OF_DATA: Final = ("22", "23")
+#: Those of a database that is not as it must be: rights, tables, disk, its own errors. No message is at fault.
+_OF_SERVER: Final = ("25", "28", "3D", "42", "57", "58", "XX")
 _IGNORED: Final = {
     "duplicate": Verdict("ignored", "it was heard before"),
     "older": Verdict("ignored", "a newer version of the object was applied before"),
@@ -84,11 +86,20 @@ def _attempt(number: int) -> None:
         elif starts:
             hear(number)
     except Exception as error:  # one message keeps no other from being heard
-        if not is_passing(error):
+        if not _is_outage(error):
             log.exception("message failed", message=number)
             return
+        log.warning("message waits for an outage to end", message=number, reason=repr(error))
         with engine().begin() as conn:
             master_messages.forgive(conn, number)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether what ended a look is a fault of the database, the disk or the network, which would end any look."""
+    if is_passing(error) or isinstance(error, OSError):
+        return True
+    sqlstate = (getattr(error.orig, "sqlstate", None) or "") if isinstance(error, DBAPIError) else ""
+    return sqlstate.startswith(_OF_SERVER)
 
 
 def hear(number: int) -> None:
@@ -138,7 +149,7 @@ def _heeded(conn: Connection, heard: Heard, message: Message, digest: bytes) -> 
         master_messages.settle(conn, heard.id, _IGNORED[verdict])
         return None, ()
     _require_owned(conn, message)
-    if "versions" in message.data:
+    if "versions" in message.data or ("phases" in message.data and _reprices(conn, message)):
         if person is None:
             raise NotPermitted(f"{message.system} has nobody in whose name it could ask for prices", field="versions")
         return _Wish(message, person), ()
@@ -167,6 +178,17 @@ def _changes(conn: Connection, message: Message, part: Mapping[str, Any]) -> boo
     finally:
         attempt.rollback()
     return not tally.is_unchanged
+
+
+def _reprices(conn: Connection, message: Message) -> bool:
+    """Whether what a message says of phases changes prices, named or not; what finds out is undone."""
+    attempt = conn.begin_nested()
+    try:
+        with _of_master(message):
+            tally, _ = master.publish(conn, *_document(message, message.data), person=_person(message), is_look=True)
+    finally:
+        attempt.rollback()
+    return "contract_versions" in {*tally.new, *tally.changed}
 
 
 def _document(message: Message, data: Mapping[str, Any]) -> tuple[Document, MasterData]:

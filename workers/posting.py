@@ -15,6 +15,7 @@ from workers.erp import protocol, registry
 from workers.erp.moves import LOOK_AGAIN_S, Confirm, GiveUp, Send, Wait, differences, next_move
 from workers.erp.protocol import Busy, ErpAway, ErpDocument, Limits, Outcome, Posted, ReadBack, Rejected, Unknown
 from workers.posting_call import Delivery, send, work_lease_s
+from workers.posting_debtor import addressed
 from workers.store import erp_postings, holds, notices
 from workers.store.erp_postings import amounts
 from workers.store.holds import Hold
@@ -105,6 +106,8 @@ def _send(delivery: Delivery, draft_ref: str | None) -> None:
     if delivery.posting.billed != (totals.net.amount, totals.tax.amount, totals.gross.amount):
         raise ControlTotalsDiffer(f"the lines of {delivery.asked.number} are not what was approved", **delivery.facts)
     require_fit(delivery.asked, delivery.limits)
+    if draft_ref is None:  # a draft that the ERP holds names its debtor already
+        delivery = addressed(delivery)
     tax_committing.commit(delivery.errand, delivery.posting.invoice_id, delivery.asked)
     posting_on = delivery.asked.entry.posting_on
     outcome: Outcome

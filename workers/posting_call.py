@@ -91,13 +91,14 @@ def _begin(delivery: Delivery, draft_ref: str | None) -> int:
     errand, asked, limits = delivery.errand, delivery.asked, delivery.limits
     lease_s = START_S + limits.call_s + limits.quiet_s
     with errand.transaction() as unit:
-        lease_no = erp_postings.begin(unit.conn, delivery.posting.id, lease_s=lease_s)
+        lease_no = erp_postings.begin(unit.conn, delivery.posting.id, lease_s=lease_s, debtor=asked.debtor)
         if lease_no is None:
             raise Snooze("another worker is posting the document", delay_s=lease_s)
         holds.heal(unit.conn, errand.ready, reason="healed: the period is open in the ERP")
         held_s = lease_s + TURN_S + limits.call_s  # until it was read back
         work.relet(unit.conn, errand.ready.id, lease_no=errand.lease_no, lease_s=held_s)
-        request = {"key": asked.key, "number": asked.number, "draft_ref": draft_ref, **amounts(asked.totals)}
+        names = {"key": asked.key, "number": asked.number, "debtor": asked.debtor, "draft_ref": draft_ref}
+        request = {**names, **amounts(asked.totals)}
         erp_postings.log_attempt(unit.conn, delivery.posting.id, Attempt("post", "sending", request, {}, lease_no))
     return lease_no
 

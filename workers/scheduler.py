@@ -24,7 +24,7 @@ from queues.metrics import Gauge
 from queues.publishing import NotPublished
 from queues.settings import settings
 from queues.telemetry import configure_logging, correlation_id, start_sentry
-from workers import close_calendar, closing, gaps, messages, outages, recognising, replaying, sweeper, ticks
+from workers import close_calendar, closing, gaps, looking, messages, outages, recognising, replaying, sweeper, ticks
 from workers.figures import GAUGES
 from workers.leader import lead
 from workers.store.database import DatabaseUrlMissing, is_away
@@ -61,6 +61,7 @@ TICKS: dict[str, Tick] = {
     "appraise exceptions": Tick(ticks.appraise, every_s=3),
     "look for gaps": Tick(gaps.tick, every_s=5),
     "tell outages": Tick(outages.tell, every_s=2),
+    "look at limits": Tick(looking.tick, every_s=looking.EVERY_S),
     "fold totals": Tick(ticks.fold_totals, every_s=60),
     "purge work": Tick(ticks.purge_work, daily_at=time(3, 10)),
     "erase bodies": Tick(ticks.erase_bodies, daily_at=time(3, 20)),
@@ -70,6 +71,7 @@ TICKS: dict[str, Tick] = {
     "check books": Tick(ticks.check_books, daily_at=time(3, 30)),
     "appraise exceptions anew": Tick(ticks.appraise_anew, daily_at=time(3, 50)),
     "look at parked": Tick(ticks.look_at_parked, daily_at=time(4, 0)),
+    "tell endings": Tick(ticks.tell_endings, every_s=300),
     "tell audit head": Tick(ticks.tell_audit_head, daily_at=time(4, 30)),
 }
 

@@ -10,6 +10,7 @@ from domain.documents import kind_of
 from domain.money import Currency, Money, total
 from domain.rating import correction
 from domain.taxation import TaxableLine, Taxed, TaxEvidence
+from domain.vat import NOBODY, TaxParties
 from workers.tax_engines.protocol import TaxEngine
 
 
@@ -18,7 +19,7 @@ class Charge:
     """The rated usage of one price in a period, what earlier documents billed of it, and under which evidence.
 
     `amount` is that of the whole period, `quantity` is what no earlier document holds, as their lines and this one's
-    sum to the period's.
+    sum to the period's. Both amounts include the tax where prices do.
     """
 
     rated_usage_id: int
@@ -51,6 +52,8 @@ class Draft:
     service_ends_on: date
     charges: tuple[Charge, ...]
     terms: Terms | None = None
+    parties: TaxParties = NOBODY
+    prices_include_tax: bool = False
 
     @property
     def last_day(self) -> date:
@@ -60,12 +63,13 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line of a draft: a charge, its rounded net and the evidence of its tax."""
+    """A line of a draft: a charge, its rounded net, the evidence of its tax, and what was asked if that includes it."""
 
     charge: Charge
     description: str
     net: Money
     evidence: TaxEvidence
+    asked: Money | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +114,7 @@ def lined(draft: Draft, engine: TaxEngine) -> Lined:
     lines = tuple(_lines(draft, billable, taxed))
     effects = _effects(draft, lines, engine)
     if effects:
-        parts = [_known(line.net, line.evidence) for line in lines]
+        parts = [_known(line.asked or line.net, line.evidence, includes_tax=line.asked is not None) for line in lines]
         parts += [_known(effect.net, effect.treatment.evidence) for effect in effects]
         taxed = engine.taxed(parts, currency=draft.currency)
     return Lined(draft, lines, effects, taxed)
@@ -122,19 +126,35 @@ def _net(charge: Charge, currency: Currency) -> Money:
 
 def _taxable(draft: Draft, charge: Charge, net: Money) -> TaxableLine:
     """The line before tax: its tax point is the last day of service, for a correction that of the line it corrects."""
-    return TaxableLine(net, draft.jurisdiction, charge.tax_category, draft.last_day, charge.evidence)
+    return TaxableLine(
+        net,
+        draft.jurisdiction,
+        charge.tax_category,
+        draft.last_day,
+        charge.evidence,
+        draft.parties,
+        draft.prices_include_tax,
+    )
 
 
-def _known(net: Money, evidence: TaxEvidence) -> TaxableLine:
+def _known(net: Money, evidence: TaxEvidence, *, includes_tax: bool = False) -> TaxableLine:
     """What is taxed under evidence that is there already."""
-    return TaxableLine(net, evidence.jurisdiction, evidence.category, evidence.tax_point_on, evidence)
+    return TaxableLine(
+        net, evidence.jurisdiction, evidence.category, evidence.tax_point_on, evidence, includes_tax=includes_tax
+    )
 
 
 def _lines(draft: Draft, billable: Sequence[tuple[Charge, Money]], taxed: Taxed) -> list[Line]:
     service = f"{draft.service_starts_on} to {draft.last_day}"
     return [
-        Line(charge, " ".join(filter(None, (charge.metric, charge.dimensions, service))), net, evidence)
-        for (charge, net), evidence in zip(billable, taxed.evidence, strict=True)
+        Line(
+            charge,
+            " ".join(filter(None, (charge.metric, charge.dimensions, service))),
+            net,
+            evidence,
+            asked if draft.prices_include_tax else None,
+        )
+        for (charge, asked), evidence, net in zip(billable, taxed.evidence, taxed.nets, strict=True)
     ]
 
 
@@ -145,7 +165,9 @@ def _effects(draft: Draft, lines: Sequence[Line], engine: TaxEngine) -> tuple[Ef
     terms = draft.terms
     limits = terms.limits
     if limits is not None and limits.tax_category is not None and limits.evidence is None:
-        asked = TaxableLine(Money.zero(draft.currency), draft.jurisdiction, limits.tax_category, draft.last_day)
+        asked = TaxableLine(
+            Money.zero(draft.currency), draft.jurisdiction, limits.tax_category, draft.last_day, parties=draft.parties
+        )
         (evidence,) = engine.taxed([asked], currency=draft.currency).evidence
         terms = replace(terms, limits=replace(limits, evidence=evidence))
     charged = [

@@ -2,12 +2,24 @@
 
 import structlog
 
-from domain.notices import audit_head
+from domain.notices import audit_head, contract_ending
 from queues.settings import settings
 from queues.telemetry import correlation_id
 from workers import sweeper
 from workers.step import publish
-from workers.store import acting, appraisal, audit, identity, notices, parked, prepaid, recompute, retention, totals
+from workers.store import (
+    acting,
+    appraisal,
+    audit,
+    identity,
+    master_terms,
+    notices,
+    parked,
+    prepaid,
+    recompute,
+    retention,
+    totals,
+)
 from workers.store.acting import Named
 from workers.store.database import engine, snapshot
 from workers.unit import database_now
@@ -38,7 +50,7 @@ def look_at_parked() -> None:
 
 
 def heal_dead() -> None:
-    """Wake dead work whose price or tax rate has come while nobody looked."""
+    """Wake dead work whose price, tax rate or debtor has come while nobody looked."""
     with engine().begin() as conn:
         rows = parked.heal_dead(conn)
     publish(rows)
@@ -106,6 +118,19 @@ def check_books() -> None:
     for each in differences:
         log.error("identity broken", check=each.check, source=each.source, metric=each.metric, hour=str(each.hour))
     log.info("books checked", drifts=len(drifts), differences=len(differences))
+
+
+def tell_endings() -> None:
+    """Owe people a notice of each contract that ends with its term, ahead of it and once."""
+    cause = correlation_id.get() or "tick-tell-endings"
+    with engine().begin() as conn:
+        now = database_now(conn)
+        rows = []
+        for each in master_terms.untold(conn):
+            key = f"contract/{each.id}/ending/{each.ending.ends_on}"
+            notice = contract_ending(each.ending)
+            rows += notices.owe_once(conn, notice, key=key, at=now, correlation_id=cause)
+    publish(rows)
 
 
 def tell_audit_head() -> None:

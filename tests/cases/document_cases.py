@@ -1,24 +1,28 @@
 """Published invoices by our own totals."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Final
 
 import line_cases
 from aggregate_cases import aggregated
-from case_figures import Calculations, Figures, NotAdopted
+from case_figures import Calculations, Figures, NotAdopted, differences
 from period_cases import money
 from recurrence_cases import instant
 from tax_cases import decimals
 
+from domain import einvoice_rules
 from domain.document_totals import DocumentTotals, Extra, Item, Levy, TotalsRule, document_totals
-from domain.documents import Document, Line, kind_of
+from domain.documents import Adjustment, Document, Line, kind_of
+from domain.einvoices import Address, EInvoice, Facts, drawn_up
 from domain.money import EXACT, Currency, Money, exact_sum, total
 from domain.periods import Days
 from domain.prices import parse_price
 from domain.proration import Proportion
 from domain.refunds import progressive_credit, unused_refund
 from domain.taxation import TaxableLine, TaxEvidence, TaxTable, taxed
+from domain.vat import WITHOUT_REASON
 
 
 def ruled(record: Figures) -> TotalsRule:
@@ -42,24 +46,25 @@ def extra(entry: Figures, *, adds: bool, taxes: tuple[Levy, ...] = ()) -> Extra:
 
 
 def en16931(record: Figures) -> Figures:
-    given = record["input"]
-    on_document = [
-        extra(entry, adds=entry["charge"], taxes=(vat(entry),)) for entry in given.get("allowances_charges", ())
-    ]
-    items = [
-        Item(
-            Decimal(line["quantity"]),
-            Decimal(line["unit_price"]),
-            number(line, "base_quantity") or Decimal(1),
-            tuple(extra(entry, adds=entry["charge"]) for entry in line.get("allowances_charges", ())),
-            (vat(line),),
-            number(line, "given_net_amount"),
-        )
-        for line in given["lines"]
-    ]
+    """As our own documents are made: nets of lines, their taxes, the document, and what is said of it as XML.
+
+    A net that is stated and not rounded is on no document of ours: those are worked out as another system's.
+    """
+    given, items, on_document = record["input"], items_of(record), extras_of(record)
+    scale, currency = decimals(record), Currency(record["currency"])
+    nets = [Money(item.total(scale), currency) for item in items]
     rounding = number(given, "payable_rounding") or Decimal(0)
     found = document_totals(items, on_document, ruled(record), rounding=rounding)
-    agrees_with_ours(found, [vat(entry) for entry in (*given["lines"], *given.get("allowances_charges", ()))], record)
+    prepaid = number(given, "prepaid") or Decimal(0)
+    theirs = _figures_of_totals(found, prepaid)
+    if currency.minor_units != scale or not all(net.is_rounded for net in nets):
+        return theirs
+    ours = _figures_of_invoice(published_invoice(record), rounding)
+    assert differences(ours, {name: theirs[name] for name in ours}) == {}
+    return ours
+
+
+def _figures_of_totals(found: DocumentTotals, prepaid: Decimal) -> Figures:
     return {
         "line_net_amounts": list(found.lines),
         "line_total": found.line_sum,
@@ -68,11 +73,11 @@ def en16931(record: Figures) -> Figures:
         "tax_exclusive": found.total,
         "tax_total": found.tax,
         "tax_inclusive": found.gross,
-        "payable": EXACT.subtract(found.payable, number(given, "prepaid") or Decimal(0)),
+        "payable": EXACT.subtract(found.payable, prepaid),
         "vat_breakdown": [
             {
                 "category": each.levy.category,
-                "rate_percent": each.levy.percent,
+                "rate_percent": each.levy.percent or Decimal(0),
                 "taxable": each.base,
                 "tax": each.tax,
             }
@@ -81,32 +86,111 @@ def en16931(record: Figures) -> Figures:
     }
 
 
-def agrees_with_ours(found: DocumentTotals, vats: list[Levy], record: Figures) -> None:
-    """A document of ours over the same nets has the same totals, if its currency has the record's decimals."""
-    currency, day, scale = Currency(record["currency"]), date(2026, 1, 31), decimals(record)
-    extras = [extra(entry, adds=entry["charge"]) for entry in record["input"].get("allowances_charges", ())]
-    nets = [Money(net, currency) for net in (*found.lines, *(each.on(found.line_sum, scale) for each in extras))]
-    if currency.minor_units != scale or not nets or not all(net.is_rounded for net in nets):
-        return
-    if found.line_sum != exact_sum(found.lines):  # a given net that is not rounded, which no line of ours is
-        return
-    evidence = [TaxEvidence("given", "", each.category, each.percent or Decimal(0), day, "") for each in vats]
-    lines = [TaxableLine(net, "", why.category, day, why) for net, why in zip(nets, evidence, strict=True)]
-    taxes = taxed(lines, TaxTable(()), currency=currency).subtotals
-    ours = Document(
-        kind=kind_of(total(nets + [tax.tax for tax in taxes], currency)),
+def _figures_of_invoice(invoice: EInvoice, rounding: Decimal) -> Figures:
+    """What the XML says. A record may be an invoice below zero, which is a credit note of ours, without the sign."""
+    sign = -1 if invoice.kind == "credit_note" else 1
+
+    def signed(amount: Money) -> Decimal:
+        return amount.times(Decimal(sign)).amount
+
+    return {
+        "line_net_amounts": [signed(line.net) for line in invoice.lines],
+        "line_total": signed(invoice.line_total),
+        "allowance_total": signed(invoice.adjusted(adds=False)),
+        "charge_total": signed(invoice.adjusted(adds=True)),
+        "tax_exclusive": signed(invoice.net),
+        "tax_total": signed(invoice.tax),
+        "tax_inclusive": signed(invoice.gross),
+        "payable": EXACT.add(signed(invoice.payable), rounding),
+        "vat_breakdown": [
+            {
+                "category": each.vat,
+                "rate_percent": each.percent,
+                "taxable": signed(each.net),
+                "tax": signed(each.tax),
+            }
+            for each in invoice.breakdowns
+        ],
+    }
+
+
+def items_of(record: Figures) -> list[Item]:
+    """The lines of a record of EN 16931."""
+    return [
+        Item(
+            Decimal(line["quantity"]),
+            Decimal(line["unit_price"]),
+            number(line, "base_quantity") or Decimal(1),
+            tuple(extra(entry, adds=entry["charge"]) for entry in line.get("allowances_charges", ())),
+            (vat(line),),
+            number(line, "given_net_amount"),
+        )
+        for line in record["input"]["lines"]
+    ]
+
+
+def extras_of(record: Figures) -> list[Extra]:
+    """What a record of EN 16931 gives or asks beside its lines."""
+    entries = record["input"].get("allowances_charges", ())
+    return [extra(entry, adds=entry["charge"], taxes=(vat(entry),)) for entry in entries]
+
+
+def published_invoice(record: Figures) -> EInvoice:
+    """The record as an electronic invoice of ours, of which the rules of EN 16931 hold."""
+    items, on_document = items_of(record), extras_of(record)
+    currency, scale = Currency(record["currency"]), decimals(record)
+    nets = [Money(item.total(scale), currency) for item in items]
+    line_sum = exact_sum(net.amount for net in nets)
+    beside = [each for each in on_document if each.on(line_sum, scale)]
+    evidence = [_evidence(levy) for each in (*items, *beside) for levy in each.taxes]
+    nets += [Money(each.on(line_sum, scale), currency) for each in beside]
+    found = taxed(
+        [TaxableLine(net, "", why.category, _DAY, why) for net, why in zip(nets, evidence, strict=True)],
+        TaxTable(()),
+        currency=currency,
+    )
+    service, last = Days(_DAY, _DAY + timedelta(days=1)), len(items)
+    document = Document(
+        kind=kind_of(total([*found.nets, *(tax.tax for tax in found.subtotals)], currency)),
         legal_entity_id="seller",
         account_id="buyer",
         currency=currency,
-        invoice_on=day,
-        posting_on=day,
+        invoice_on=_DAY,
+        posting_on=_DAY,
         lines=tuple(
-            Line("", Decimal(1), "", line.net, "", Days(day, date(2026, 2, 1)), why)
-            for line, why in zip(lines, evidence, strict=True)
+            Line(f"item {n}", item.quantity, "", net, "", service, why)
+            for n, (item, net, why) in enumerate(zip(items, found.nets, found.evidence, strict=False), start=1)
         ),
-        taxes=taxes,
+        taxes=found.subtotals,
+        adjustments=tuple(
+            Adjustment("allowance or charge", net, "", service, why)
+            for net, why in zip(found.nets[last:], found.evidence[last:], strict=True)
+        ),
     )
-    assert (ours.net.amount, ours.tax.amount, ours.gross.amount) == (found.total, found.tax, found.gross)
+    prepaid = number(record["input"], "prepaid") or Decimal(0)
+    invoice = drawn_up(document, replace(_FACTS, number=record["id"], prepaid=prepaid))
+    einvoice_rules.check(invoice)
+    return invoice
+
+
+_DAY: Final = date(2026, 1, 31)
+_ADDRESS: Final = Address("Street 1", None, "City", "1000", None, "DE")
+_FACTS: Final = Facts(
+    number="",
+    due_on=_DAY,
+    seller=("seller", "Seller", _ADDRESS),
+    buyer=("buyer", "Buyer", _ADDRESS),
+    seller_numbers=("DE136695976", None),
+    buyer_number="FR40303265045",
+)
+
+
+def _evidence(levy: Levy) -> TaxEvidence:
+    """What the record says of a tax; why it is none it does not say, and the rules want to know."""
+    reason = None if levy.category in WITHOUT_REASON else "as the record says"
+    percent = levy.percent or Decimal(0)
+    why = TaxEvidence("given", "", levy.category, percent, _DAY, "", vat_category=levy.category)
+    return replace(why, exemption_reason=reason)
 
 
 def vat(entry: Figures) -> Levy:

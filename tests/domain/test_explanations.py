@@ -284,3 +284,12 @@ def test_a_volume_tier_says_where_it_ends():
 )
 def test_a_number_is_written_with_all_its_digits_and_no_exponent(number, text):
     assert number_text(Decimal(number)) == text
+
+
+def test_a_price_that_includes_its_tax_tells_what_of_it_is_tax():
+    told = line(parse_price({"model": "per_unit", "unit_amount": "1.19"}), Decimal(20), billed=Decimal("11.90"))
+    told = replace(told, asked=told.net, net=Money.of("10.00", USD))
+
+    assert [each.amount for each in explained(told) if each.amount is not None] == printed(told)
+    assert printed(told) == [Decimal("23.80"), Decimal("-11.90"), Decimal("-1.90")]
+    assert "Of this is tax, which is shown apart: USD -1.90." in [each.text for each in explained(told)]

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -48,6 +49,16 @@ def test_a_credit_note_books_the_opposite():
     entry = document_entry(document(("4000", "-100"), percent="7", category="R"), ACCOUNTS, description="credit note")
 
     assert booked(entry) == {"1200": "-107.00", "4000": "100.00", "2210": "7.00"}
+
+
+def test_each_of_several_taxes_is_booked_on_its_own_account_where_it_has_one():
+    made = document(("4000", "100"), percent="12.875")
+    parts = (("GST", Money.of("5.00", USD)), ("QST", Money.of("7.88", USD)))
+    accounts = LedgerAccounts("1200", "2200", {"QST": "2290"})
+
+    entry = document_entry(replace(made, taxes=(replace(made.taxes[0], parts=parts),)), accounts, description="")
+
+    assert booked(entry) == {"1200": "112.88", "4000": "-100.00", "2200": "-5.00", "2290": "-7.88"}
 
 
 def test_accounts_that_come_to_nothing_are_left_out():

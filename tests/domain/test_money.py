@@ -19,6 +19,7 @@ from domain.money import (
     allocate,
     proportion,
     rounded_to,
+    spread,
     total,
 )
 
@@ -177,3 +178,20 @@ def test_a_credit_is_spread_as_a_debt_would_be():
 def test_what_cannot_be_spread_is_refused_by_name(amount, weights):
     with pytest.raises(AllocationImpossible):
         allocate(Money.of(amount, EUR), [Decimal(weight) for weight in weights])
+
+
+def test_a_unit_that_rounding_leaves_over_goes_to_the_largest_remainder():
+    shares = [Decimal("0.0057"), Decimal("0.0057"), Decimal("0.0086")]
+
+    assert [each.to_text() for each in spread(Money.of("0.02", EUR), shares)] == ["0.01", "0.00", "0.01"]
+
+
+@given(st.lists(decimals(lowest="-1000", highest="1000", places=5), min_size=1, max_size=9), currencies())
+def test_what_is_spread_over_exact_shares_sums_to_the_rounded_sum(shares, currency):
+    whole = Money(sum(shares, Decimal(0)), currency).rounded()
+
+    parts = spread(whole, shares)
+
+    assert total(parts, currency) == whole
+    unit = Decimal(1).scaleb(-currency.minor_units)
+    assert all(part.is_rounded and abs(part.amount - share) < unit for part, share in zip(parts, shares, strict=True))

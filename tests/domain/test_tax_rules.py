@@ -5,13 +5,15 @@ from domain_strategies import decimals
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.money import EXACT
+from domain.money import EXACT, QUOTIENT
 from domain.tax_rules import (
     StackedRates,
+    included_taxes,
     inclusive_line,
     lines_taxes,
     percent_of,
     split_gross,
+    tax_on_both,
     with_tax,
     without_tax,
 )
@@ -149,3 +151,27 @@ def test_a_unit_price_that_included_its_tax_is_rounded_before_it_is_multiplied(
 
 def test_a_percentage_is_exact():
     assert percent_of(Decimal("7999999.99"), Decimal("9.975")) == Decimal("797999.9990025")
+
+
+@pytest.mark.parametrize(
+    ("stack", "percent"),
+    [(rates("5", "9.975"), "14.975"), (rates("5", "9.975", compound=True), "15.47375"), (rates(), "0")],
+)
+def test_several_rates_come_to_one(stack, percent):
+    assert stack.percent == Decimal(percent)
+
+
+def test_taxes_within_amounts_sum_to_the_tax_within_their_sum():
+    # 0.99 x 19 / 119 = 0.158; 1.98 -> 0.316; 2.97 -> 0.474
+    thirds = included_taxes([Decimal("0.99")] * 3, Decimal(19), 2)
+
+    assert thirds == [Decimal("0.16"), Decimal("0.16"), Decimal("0.15")]
+
+
+@given(amounts(), amounts(), percents())
+def test_tax_on_a_net_and_within_a_gross_is_rounded_once(net, gross, percent):
+    found = tax_on_both(net, gross, percent, decimals=2)
+
+    within = QUOTIENT.divide(EXACT.multiply(gross, percent), EXACT.add(Decimal(100), percent))
+    exact = EXACT.add(percent_of(net, percent), within)
+    assert EXACT.abs(EXACT.subtract(found, exact)) <= Decimal("0.005000001")

@@ -11,9 +11,11 @@ from domain.documents import Document, Line
 from domain.entitlements import Alert, Allowance
 from domain.money import Money
 from domain.notices import (
+    Ending,
     accounts_parked,
     audit_head,
     close_behind,
+    contract_ending,
     dependency_away,
     dependency_back,
     document_held,
@@ -55,6 +57,7 @@ NOTICES = [
     dependency_back(OUTAGE, until=datetime(2026, 6, 30, 13, tzinfo=UTC)),
     usage_refused(Refused("field_missing", "data.calls", "missing"), source="/crm", event_id="1"),
     audit_head(Head(7, bytes(32))),
+    contract_ending(Ending("C-1", "acme", "berlin", date(2027, 1, 1), 30, 2)),
     threshold_reached(
         Alert(
             subscription="s",

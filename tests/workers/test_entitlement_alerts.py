@@ -12,7 +12,7 @@ from usage_line import event
 
 from queues import broker as brokers
 from queues.settings import settings
-from workers import notify, step
+from workers import looking, notify, step
 from workers.store import entitlement_alerts, entitlements, recompute
 from workers.store.database import snapshot
 from workers.store.entitlement_alerts import Key, Watched
@@ -277,6 +277,7 @@ def test_distinct_values_are_measured_as_they_are_counted(line):
     assert alerts(line) == []
 
     use(line, "e6", caller="bob")
+    looking.tick()
     assert alerts(line) == [(1, 100, 2, 2)]
 
 

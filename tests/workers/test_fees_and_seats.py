@@ -6,6 +6,9 @@ import pytest
 from billing_month import EMPTY
 from sqlalchemy.exc import IntegrityError
 
+from workers.store import master
+from workers.store.database import engine
+
 SET_UP = (
     """insert into metrics (name, aggregation, property, unit) values
        ('base', 'subscribed', null, 'month'), ('seats', 'subscribed', 'seats', 'seat') on conflict do nothing""",
@@ -36,7 +39,9 @@ def seats(month):
     month.bound.run("truncate subscription_quantities")
     month.bound.run("delete from contract_versions where version > 1")
     month.bound.run("update contract_versions set superseded_at = '9999-12-31 00:00Z'")
-    month.bound.run("update subscriptions set ends_at = '9999-12-31 00:00Z'")
+    month.bound.run("truncate contract_renewals")
+    month.bound.run("update contracts set ends_at = '9999-12-31 00:00Z'")
+    month.bound.run("update subscriptions set ends_at = '9999-12-31 00:00Z', own_ends_at = null")
     month.bound.run("delete from metrics where meter_id is null")
 
 
@@ -162,3 +167,17 @@ def test_the_database_refuses_a_metric_that_nothing_or_two_things_feed(month, ro
             f"insert into metrics (name, meter_id, aggregation, property, requires, dimensions, unit) "
             f"values {row[:-1]}, 'unit')"
         )
+
+
+def test_a_contract_that_ends_with_its_term_bills_the_days_until_then(month, seats, tmp_path):
+    seats(10, "2026-01-01")
+    file = tmp_path / "terms.yaml"
+    file.write_text("contracts: {c-ua: {renewals: [{from: 2025-03-16, term_months: 12, auto_renew: false}]}}")
+    master.load(engine(), file)
+    month.use(("a", "UA", "N1", 1000))  # on 10 March
+
+    run = month.request()
+
+    # 15 of 31 days: 2,000 x 15/31 = 967.7419.. and 10 x 60 x 15/31 = 290.3225..
+    found = {name: str(net) for name, (_, net) in lines(month, run).items()}
+    assert found == {"base": "967.74", "seats": "290.32"}

@@ -19,7 +19,10 @@ ALSO_FREE = {
     ("mappings", "ends_at"), ("mappings", "superseded_at"), ("mappings", "owner"),
     ("subscription_quantities", "superseded_at"), ("account_identities", "superseded_at"),
     ("tax_registrations", "superseded_at"), ("contract_renewals", "superseded_at"),
-    ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"),
+    ("subscription_phases", "superseded_at"), ("subscription_cancellations", "superseded_at"), ("contracts", "ends_at"),
+    ("subscriptions", "terms_from"),
+    ("account_tax_registrations", "superseded_at"), ("account_tax_exemptions", "superseded_at"),
+    ("account_addresses", "superseded_at"), ("legal_entity_addresses", "superseded_at"),
     ("contract_coupons", "superseded_at"),
 }  # fmt: skip
 #: Steps write the rest of these.
@@ -30,6 +33,7 @@ TABLES = sorted(
     {each.table for each in KINDS}
     | {"contract_versions", "mappings", "source_users", "billing_overrides"}
     | {"subscription_quantities", "account_identities", "tax_registrations"}
+    | {"account_tax_registrations", "account_tax_exemptions", "account_addresses", "legal_entity_addresses"}
     | {"contract_renewals", "subscription_phases", "subscription_cancellations"}
     | {"price_book_versions", "price_book_plans", "price_book_charges"}
     | {"credit_grants", "credit_entries"}

@@ -12,6 +12,7 @@ from workers.cli import (
     entitlements,
     exceptions,
     explain,
+    invoices,
     master,
     meters,
     on_call,
@@ -27,6 +28,7 @@ from workers.cli import (
     send,
     sources,
     status,
+    systems,
     trace,
     usage,
     work,
@@ -55,6 +57,7 @@ app.add_typer(meters.app, name="meters")
 app.command()(status.status)
 app.command()(trace.trace)
 app.command()(explain.explain)
+app.add_typer(invoices.app, name="invoices")
 app.command()(work.work)
 app.add_typer(exceptions.app, name="exceptions")
 app.command()(repair.repair)
@@ -70,6 +73,7 @@ app.add_typer(prepaid.app, name="credits")
 app.add_typer(revenue.app, name="revenue")
 app.command()(retention.retention)
 app.add_typer(sources.app, name="sources")
+app.add_typer(systems.app, name="systems")
 people.app.command("on-call")(on_call.on_call)
 app.add_typer(people.app, name="people")
 app.add_typer(policies.app, name="policies")

@@ -59,7 +59,7 @@ def check(
     else:
         verdict = "allowed" if decision.allowed else "not allowed"
         told = ", ".join(f"{name} {value}" for name, value in _figures(decision).items() if value)
-        sentence = f"{feature}: {verdict}, since {_SENTENCES[decision.reason]}{f' ({told})' if told else ''}"
+        sentence = f"{feature}: {verdict}, since {_since(decision)}{f' ({told})' if told else ''}"
         console.out().print(console.plain(sentence), soft_wrap=True)
     if not decision.allowed:
         raise typer.Exit(FOUND)
@@ -88,11 +88,17 @@ def list_(subscription: Subscription, at: At = None, as_json: AsJson = False) ->
 def _print(subscription: str, found: Sequence[Listed]) -> None:
     rows = [
         [each.feature, each.kind, *_figures(each.decision).values(), each.unit,
-         "yes" if each.decision.allowed else "no", _SENTENCES[each.decision.reason]]
+         "yes" if each.decision.allowed else "no", _since(each.decision)]
         for each in found
     ]  # fmt: skip
     columns = ["feature", "kind", "value", "limit#", "used#", "remaining#", "unit", "allowed", "since"]
     console.out().print(console.table(f"Entitlements of {subscription}", columns, rows))
+
+
+def _since(decision: Decision) -> str:
+    """Why, and as of when, where usage was too much to be measured for the answer."""
+    known = "" if decision.measured_at is None else f", as measured at {decision.measured_at:%Y-%m-%d %H:%M:%S} UTC"
+    return f"{_SENTENCES[decision.reason]}{known}"
 
 
 def _figures(decision: Decision) -> dict[str, str]:
@@ -106,7 +112,8 @@ def _figures(decision: Decision) -> dict[str, str]:
 
 def _shown(decision: Decision) -> dict[str, object]:
     figures = {name: value or None for name, value in _figures(decision).items()}
-    return {"allowed": decision.allowed, "reason": decision.reason, **figures}
+    shown: dict[str, object] = {"allowed": decision.allowed, "reason": decision.reason, **figures}
+    return shown if decision.measured_at is None else {**shown, "measured_at": decision.measured_at}
 
 
 def _quantity(amount: str) -> Decimal:

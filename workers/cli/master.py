@@ -2,12 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+from domain.periods import EVER
 from workers.cli import console, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
@@ -16,6 +18,8 @@ from workers.cli.master_renewals import renewals
 from workers.cli.working import work_here
 from workers.deeds.previewing import preview_file
 from workers.store import master, master_file
+from workers.store.master_parties import OPEN_END
+from workers.store.master_stretches import Shown
 from workers.store.master_touches import DAYS
 
 _PRICED: Final = {True: "yes", False: "no", None: ""}
@@ -80,19 +84,26 @@ def preview(
 
     A new metric, or a new version of a meter, concerns whoever has used the meter in the last 31 days: each such
     subscription is named with its usages, and whether its contract has a price for the metric. Where it has none,
-    usage would be counted and its period could not be billed.
+    usage would be counted and its period could not be billed. Of a subscription with phases that have prices it shows
+    from when to when which prices would hold.
+
     Example: tallyline master preview infra/demo/master.yaml
     """
     with reach.database():
-        tally, touches = preview_file(file, person=acting(as_).person)
+        found = preview_file(file, person=acting(as_).person)
+    tally = found.tally
     if as_json:
         facts = {"new": tally.new, "changed": tally.changed, "same": tally.same}
-        console.print_json({**facts, "touches": [asdict(each) for each in touches]})
+        stretches = [asdict(each) for each in found.stretches]
+        console.print_json({**facts, "touches": [asdict(each) for each in found.touches], "stretches": stretches})
         return
     _print_tally(f"{file} would load", [tally.new, tally.changed, tally.same])
-    if touches:
+    if found.stretches:
+        _print_stretches(found.stretches)
+    if found.touches:
         rows = [
-            [each.change, each.account, each.subscription, each.usages, _PRICED[each.is_priced]] for each in touches
+            [each.change, each.account, each.subscription, each.usages, _PRICED[each.is_priced]]
+            for each in found.touches
         ]
         heads = ["what is new", "account", "subscription", "usages#", "has a price"]
         console.out().print(console.table(f"Who has used the meter in the last {DAYS} days", heads, rows))
@@ -104,6 +115,20 @@ def _print_tally(title: str, parts: Sequence[Mapping[str, int]]) -> None:
     names = sorted({name for part in parts for name in part})
     rows = [[name, *(part.get(name, 0) for part in parts)] for name in names]
     console.out().print(console.table(title, ["table", "new#", "changed#", "there already#"], rows))
+
+
+def _print_stretches(stretches: Sequence[Shown]) -> None:
+    rows = [
+        [each.subscription, _instant(each.starts_at), _instant(each.ends_at), each.version, each.phase, each.prices]
+        for each in stretches
+    ]
+    heads = ["subscription", "from", "to", "version#", "phase", "prices"]
+    console.out().print(console.table("How subscriptions with phases would be priced", heads, rows))
+
+
+def _instant(at: datetime) -> str:
+    """The instant, or nothing where there is no bound."""
+    return "" if at in {EVER, OPEN_END} else f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def to_load(file: Path, reason: str | None = None) -> Wish:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from queues.definitions import definitions
 from queues.rabbit_api import RabbitApi
 from queues.settings import settings
-from queues.topology import QueueUnknown, Upstream
+from queues.topology import USAGE_EXCHANGE, QueueUnknown, Upstream
 from workers.cli import console, gaps, reach
 from workers.cli.acting import As, Wish, have_done, permitted
 from workers.cli.console import AWAY, AsJson, Failure
@@ -66,14 +66,14 @@ def add(
 
     Example: tallyline sources add /ops/jfk --user jfk --owner "airport operations" --quota 50000
     """
-    upstream = _upstream(user)
+    upstream = upstream_of(user)
     with reach.database():
         who = permitted("sources.publish", as_)
         api = rabbit_api() if reach.is_fleet() else None
         payload = {"name": name, "user": user, "owner": owner, "quota": quota}
         wish = Wish("sources.put", payload, f"{user} sends as {name}")
         is_new = have_done(who, wish, as_json=as_json).carried.facts["is_new"]
-        password = _put_user(api, upstream) if api else None  # nobody gets in before the source may be claimed
+        password = put_user(api, upstream) if api else None  # nobody gets in before the source may be claimed
     facts = {"source": name, "user": user, "is_new": is_new, "password": password, "refusals": upstream.refusals_queue}
     if as_json:
         console.print_json(facts)
@@ -89,14 +89,15 @@ def add(
         out.print("no fleet: its RabbitMQ user is made when this is run with TALLYLINE_MODE=fleet")
 
 
-def _upstream(user: str) -> Upstream:
+def upstream_of(user: str, *, exchange: str = USAGE_EXCHANGE) -> Upstream:
+    """The upstream with that broker user. Raises `Failure` for a name that it cannot have."""
     try:
-        return Upstream(user)
+        return Upstream(user, exchange)
     except QueueUnknown as error:
         raise Failure(str(error), fix="use small letters, digits and dashes, such as ops-jfk") from None
 
 
-def _put_user(api: RabbitApi, upstream: Upstream) -> str | None:
+def put_user(api: RabbitApi, upstream: Upstream) -> str | None:
     """Create the user with its rights and its queue of refusals; the new password, or None if it was there."""
     password = None if upstream.user in api.users() else secrets.token_urlsafe(PASSWORD_BYTES)
     if password is not None:

@@ -70,6 +70,7 @@ def _add_usage(tree: Tree, usage: Row) -> None:
     counted = escape(usage["value"]) if usage["value"] is not None else plain(usage["quantity"])
     node = tree.add(f"[bold]{escape(usage['metric'])}[/] {taken_back}{counted}")
     owner = f"{escape(usage['account'])}, contract {escape(usage['contract'])} v{usage['contract_version']}"
+    owner += f" in its phase {escape(usage['phase'])}" if usage["phase"] is not None else ""
     node.add(f"subscription {escape(usage['subscription'])} of {owner}, sold by {escape(usage['legal_entity'])}")
     node.add(f"period {usage['starts_on']} to {usage['ends_on']}, batch {usage['batch_no']}, {_window(usage)}")
     if usage["line"] is None:

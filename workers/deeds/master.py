@@ -30,6 +30,8 @@ _ACTIONS: Final = {
     "entitlement_grants": "entitlements.publish",
     "tax_rates": "taxes.publish",
     "tax_registrations": "taxes.publish",
+    "account_tax_registrations": "taxes.publish",
+    "account_tax_exemptions": "taxes.publish",
     "exclusion_rules": "rules.publish",
     "sources": "sources.publish",
     "source_users": "sources.publish",

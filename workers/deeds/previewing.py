@@ -9,12 +9,13 @@ from domain.approvals import RequestUnknown
 from workers.deeds.deed import Order, Plan
 from workers.deeds.registry import deed_named
 from workers.store import acting as names
-from workers.store import approvals, audit, master, master_touches
+from workers.store import approvals, audit, master, master_stretches, master_touches
 from workers.store.acting import Named
 from workers.store.approvals import Asked
 from workers.store.audit import Recorded
 from workers.store.database import engine
 from workers.store.master_rows import Tally
+from workers.store.master_stretches import Shown
 from workers.store.master_touches import Touch
 
 #: Changes that are listed one by one.
@@ -46,7 +47,16 @@ def preview(request_id: int) -> Preview:
     return Preview(asked, plan, changes)
 
 
-def preview_file(file: Path, *, person: str) -> tuple[Tally, list[Touch]]:
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What publishing a file would do: how many rows, whose usage it touches, and how phases would price."""
+
+    tally: Tally
+    touches: Sequence[Touch]
+    stretches: Sequence[Shown]
+
+
+def preview_file(file: Path, *, person: str) -> Looked:
     """What publishing a file of master data would do now, and whose usage it would touch. Raises `MasterInvalid`."""
     document, data = master.read(file)
     with engine().connect() as conn:
@@ -54,5 +64,6 @@ def preview_file(file: Path, *, person: str) -> tuple[Tally, list[Touch]]:
         names.name(conn, Named(person, f"preview of {file.name}"))
         tally, _ = master.publish(conn, document, data, person=person)
         touches = master_touches.priced(conn, used)
+        stretches = master_stretches.shown(conn, list(data.subscriptions))
         conn.rollback()
-    return tally, touches
+    return Looked(tally, touches, stretches)

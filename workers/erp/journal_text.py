@@ -86,6 +86,8 @@ def _tags(asked: ErpDocument) -> Iterator[tuple[str, str]]:
     yield "kind", document.kind
     yield "legal-entity", escaped(document.legal_entity_id)
     yield "account-id", escaped(document.account_id)
+    if asked.debtor is not None:
+        yield "debtor", escaped(asked.debtor)
     yield "invoice-date", f"{document.invoice_on}"
     yield "service-period", f"{asked.service.first_on}/{asked.service.end_on}"
     yield "net", amount_text(totals.net)
@@ -136,8 +138,11 @@ def read_document(written: str, *, ref: str) -> ReadBack:
         key = entry.tags["external-key"]
     except (KeyError, ValueError, Rejection) as error:
         raise ErpUnreadable(f"{ref} cannot be read: {error}", ref=ref) from error
-    postings, number = tuple(entry.postings), entry.number
-    return ReadBack(ref=ref, key=key, number=number, document_number=number, totals=totals, entry=postings)
+    number = entry.number
+    return ReadBack(
+        ref=ref, key=key, number=number, document_number=number, totals=totals, entry=tuple(entry.postings),
+        debtor=unescaped(entry.tags.get("debtor", "")),
+    )  # fmt: skip
 
 
 def _parsed(rows: Sequence[str]) -> _Entry:

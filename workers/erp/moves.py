@@ -88,6 +88,8 @@ def differences(asked: ErpDocument, back: ReadBack) -> list[str]:
         names.append("key")
     if back.document_number not in (None, asked.number):
         names.append("number")
+    if back.debtor not in (None, asked.debtor or ""):
+        names.append("debtor")
     if back.entry is not None and _comparable(back.entry) != _comparable(asked.entry.postings):
         names.append("entry")
     return names

@@ -43,13 +43,17 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class ErpDocument:
-    """A document with its number and journal entry, ready for one ERP; our key is on it from the first call."""
+    """A document with its number and journal entry, ready for one ERP; our key is on it from the first call.
+
+    `debtor` is what the ERP calls the account that it goes to, None where nobody has said it.
+    """
 
     key: str
     number: str
     account_name: str
     document: Document
     entry: JournalEntry
+    debtor: str | None = None
 
     @property
     def totals(self) -> Totals:
@@ -77,6 +81,7 @@ class ReadBack:
     """What the ERP itself says about a posted document.
 
     `number` is the ERP's own, `document_number` ours as it shows it; `entry` is None where it shows no journal entry.
+    `debtor` is None where it does not show whom a document is asked of, and empty where that is nobody it knows.
     """
 
     ref: str
@@ -85,6 +90,7 @@ class ReadBack:
     document_number: str | None
     totals: Totals
     entry: tuple[Posting, ...] | None
+    debtor: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,7 @@ with held as (
     and x.happened_at >= g.starts_at and x.happened_at < g.ends_at
   left join subscriptions s on s.id = g.subscription_id and x.happened_at >= s.starts_at and x.happened_at < s.ends_at
   left join contract_versions v on v.contract_id = s.contract_id and v.{_IN_FORCE}
+    and v.own_of = case when x.happened_at < s.terms_from then 0 else s.id end
     and x.happened_at >= v.starts_at and x.happened_at < v.ends_at
   left join billing_periods b on b.cycle_id = s.cycle_id and x.happened_at >= b.starts_at and x.happened_at < b.ends_at
   left join prices p on p.contract_version_id = v.id and p.metric_id = x.metric_id

@@ -75,8 +75,9 @@ usage as materialized (
     and g.superseded_at = '9999-12-31 00:00:00+00'
     and p.happened_at >= g.starts_at and p.happened_at < g.ends_at
   left join subscriptions s on s.id = g.subscription_id and p.happened_at >= s.starts_at and p.happened_at < s.ends_at
-  left join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = '9999-12-31 00:00:00+00'
-    and p.happened_at >= v.starts_at and p.happened_at < v.ends_at
+  left join contract_versions v on v.contract_id = s.contract_id
+    and v.own_of = case when p.happened_at < s.terms_from then 0 else s.id end
+    and v.superseded_at = '9999-12-31 00:00:00+00' and p.happened_at >= v.starts_at and p.happened_at < v.ends_at
   left join billing_periods b on b.cycle_id = s.cycle_id and p.happened_at >= b.starts_at and p.happened_at < b.ends_at
   cross join lateral (select {{rules}} as rule_id) r
   cross join lateral (select case when m.bucket is not null then (

@@ -25,6 +25,7 @@ TRIGGERS: Final[Mapping[str, int]] = {
     "contract_renewals": 5, "subscription_phases": 5, "subscription_cancellations": 5,
     "systems": 5, "field_owners": 5, "billing_runs": 2, "price_book_versions": 5, "price_book_plans": 5,
     "price_book_charges": 5, "coupons": 5, "contract_coupons": 5, "contract_limits": 5, "account_holds": 2,
+    "account_tax_registrations": 5, "account_tax_exemptions": 5, "account_addresses": 5, "legal_entity_addresses": 5,
     "revenue_rules": 5, "accounting_periods": 5, "credit_accounts": 5,
     "audit_log": 1, "audit_head": 1,
 }  # fmt: skip

@@ -9,14 +9,15 @@ from sqlalchemy import Connection, Row, TextClause, text
 
 from domain.money import Currency
 from domain.taxation import TaxEvidence, TaxSubtotal
-from workers.store import adjustments
+from workers.store import adjustments, tax_parties
 from workers.taxing import Charge, Draft, Line, Lined
 
 _encode = msgspec.json.Encoder(decimal_format="string").encode
 
 _DRAFTS = text("""
-select i.id, e.jurisdiction, i.currency, i.service_starts_on, i.service_ends_on
-from invoices i join legal_entities e on e.id = i.legal_entity_id
+select i.id, e.jurisdiction, i.currency, i.service_starts_on, i.service_ends_on, i.legal_entity_id, i.account_id,
+  c.prices_include_tax
+from invoices i join legal_entities e on e.id = i.legal_entity_id join contracts c on c.id = i.contract_id
 where i.id = any(cast(:ids as bigint[])) and i.state = 'draft' order by i.id for update of i
 """)
 #: Billed before is what documents that were not voided hold of the same subscription, price, period and dimensions.
@@ -30,7 +31,8 @@ join rated_usages r on r.billing_run_id = i.billing_run_id and r.subscription_id
 join metrics m on m.id = r.metric_id
 join prices p on p.id = r.price_id
 left join lateral (
-  select sum(l.net) as billed, sum(l.quantity) as quantity, (array_agg(l.tax_evidence order by l.id))[1] as evidence
+  select sum(coalesce(l.asked, l.net)) as billed, sum(l.quantity) as quantity,
+    (array_agg(l.tax_evidence order by l.id))[1] as evidence
   from invoice_lines l join rated_usages o on o.id = l.rated_usage_id join invoices j on j.id = l.invoice_id
   where l.subscription_id = r.subscription_id and l.metric_id = r.metric_id and l.price_id = r.price_id
     and o.billing_period_id = r.billing_period_id and o.dimensions = r.dimensions and j.state <> 'void') b on true
@@ -38,18 +40,21 @@ where i.id = any(cast(:ids as bigint[])) order by i.id, r.subscription_id, m.id,
 """)
 _LINES = text("""
 insert into invoice_lines (invoice_id, position, rated_usage_id, subscription_id, metric_id, price_id, description,
-  quantity, unit, net, tax_category, tax_rate, tax_evidence, revenue_account, service_starts_on, service_ends_on)
+  quantity, unit, net, tax_category, tax_rate, tax_evidence, revenue_account, service_starts_on, service_ends_on,
+  asked)
 select * from unnest(cast(:invoice_id as bigint[]), cast(:position as integer[]), cast(:rated_usage_id as bigint[]),
   cast(:subscription_id as integer[]), cast(:metric_id as integer[]), cast(:price_id as integer[]),
   cast(:description as text[]), cast(:quantity as numeric[]), cast(:unit as text[]), cast(:net as numeric[]),
   cast(:tax_category as text[]), cast(:tax_rate as numeric[]), cast(:tax_evidence as jsonb[]),
-  cast(:revenue_account as text[]), cast(:service_starts_on as date[]), cast(:service_ends_on as date[]))
+  cast(:revenue_account as text[]), cast(:service_starts_on as date[]), cast(:service_ends_on as date[]),
+  cast(:asked as numeric[]))
 order by 1, 2
 """)
 _TAXES = text("""
-insert into invoice_taxes (invoice_id, category, rate, net, tax)
+insert into invoice_taxes (invoice_id, category, rate, net, tax, vat_category, exemption_code, exemption_reason, parts)
 select * from unnest(cast(:invoice_id as bigint[]), cast(:category as text[]), cast(:rate as numeric[]),
-  cast(:net as numeric[]), cast(:tax as numeric[])) order by 1, 2, 3
+  cast(:net as numeric[]), cast(:tax as numeric[]), cast(:vat_category as text[]), cast(:exemption_code as text[]),
+  cast(:exemption_reason as text[]), cast(:parts as jsonb[])) order by 1, 2, 3, 6
 """)
 _TAXED = text("""
 update invoices i set state = t.state, kind = t.kind, net = t.net, tax = t.tax, gross = t.gross
@@ -70,18 +75,21 @@ def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
     charges: dict[int, list[Charge]] = {}
     for row in conn.execute(_CHARGES, {"ids": [draft.id for draft in found]}):
         charges.setdefault(row[0], []).append(_charge(row))
+    parties = tax_parties.load(conn, {(draft.legal_entity_id, draft.account_id) for draft in found})
     terms = adjustments.terms_of(conn, [draft.id for draft in found])
     return [
         Draft(
-            invoice_id,
-            jurisdiction,
-            Currency(currency),
-            starts_on,
-            ends_on,
-            tuple(charges.get(invoice_id, ())),
-            terms.get(invoice_id),
+            draft.id,
+            draft.jurisdiction,
+            Currency(draft.currency),
+            draft.service_starts_on,
+            draft.service_ends_on,
+            tuple(charges.get(draft.id, ())),
+            terms.get(draft.id),
+            parties[draft.legal_entity_id, draft.account_id],
+            draft.prices_include_tax,
         )
-        for invoice_id, jurisdiction, currency, starts_on, ends_on in found
+        for draft in found
     ]
 
 
@@ -117,6 +125,10 @@ def _tax(draft: Draft, subtotal: TaxSubtotal) -> dict[str, object]:
         "rate": subtotal.percent,
         "net": subtotal.net.amount,
         "tax": subtotal.tax.amount,
+        "vat_category": subtotal.vat,
+        "exemption_code": subtotal.exemption_code,
+        "exemption_reason": subtotal.exemption_reason,
+        "parts": _encode([(name, tax.amount) for name, tax in subtotal.parts]).decode() if subtotal.parts else None,
     }
 
 
@@ -139,4 +151,5 @@ def _line(draft: Draft, number: int, line: Line) -> dict[str, object]:
         "revenue_account": charge.revenue_account,
         "service_starts_on": draft.service_starts_on,
         "service_ends_on": draft.service_ends_on,
+        "asked": None if line.asked is None else line.asked.amount,
     }

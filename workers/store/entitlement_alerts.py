@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from domain.entitlements import Allowance
 from domain.periods import Days, Window
 from workers.store.aggregates import Moved
-from workers.store.entitlements import USED
+from workers.store.entitlements import SUMMED, USED
 
 #: The class of the advisory locks that whoever judges a limit holds, and how many there are.
 LOCKS = 7202
@@ -25,12 +27,14 @@ with moved as materialized (
   select * from unnest(cast(:subscriptions as integer[]), cast(:periods as integer[]), cast(:versions as integer[]),
     cast(:features as integer[])) as t (subscription_id, billing_period_id, contract_version_id, feature_id))
 select t.subscription_id, t.feature_id, t.billing_period_id, min(l.limit_quantity * x.threshold) as least
-from moved t cross join lateral (
+from moved t join features f on f.id = t.feature_id join metrics m on m.id = f.metric_id and {SUMMED}
+cross join lateral (
   select e.limit_quantity, e.thresholds from entitlements e
   where e.subscription_id = t.subscription_id and e.feature_id = t.feature_id and e.{_OPEN}
   union all
   select e.limit_quantity, e.thresholds from entitlements e
-  where e.contract_version_id = t.contract_version_id and e.feature_id = t.feature_id
+  where e.feature_id = t.feature_id and e.contract_version_id = coalesce(
+    (select v.copy_of from contract_versions v where v.id = t.contract_version_id), t.contract_version_id)
   union all
   select e.limit_quantity, e.thresholds from contract_versions v
   join contract_versions o on o.contract_id = v.contract_id and o.id <> v.id and o.{_OPEN}
@@ -42,24 +46,41 @@ where not exists (
     and o.billing_period_id = t.billing_period_id and o.threshold = x.threshold)
 group by 1, 2, 3 order by 1, 2, 3
 """)
+#: What of moved usage is judged by the tick: all that is measured, and usage of a period that is over, which may have
+#: left less for the present one.
+_LOOK = text(f"""
+insert into entitlement_looks (subscription_id, feature_id, billing_period_id)
+select distinct t.subscription_id, t.feature_id, t.billing_period_id
+from unnest(cast(:subscriptions as integer[]), cast(:periods as integer[]), cast(:features as integer[]))
+  as t (subscription_id, billing_period_id, feature_id)
+join features f on f.id = t.feature_id join metrics m on m.id = f.metric_id
+join billing_periods p on p.id = t.billing_period_id
+where (not {SUMMED} or p.ends_at <= now()) and (
+  exists (select from entitlements e where e.subscription_id = t.subscription_id and e.feature_id = t.feature_id)
+  or exists (select from subscriptions s join contract_versions v on v.contract_id = s.contract_id
+    join entitlements e on e.contract_version_id = v.id and e.feature_id = t.feature_id where s.id = t.subscription_id))
+order by 1, 2, 3
+""")
 _LOCK = text("""
 select pg_advisory_xact_lock(:class, stripe) from (
   select distinct id % :stripes as stripe from unnest(cast(:ids as integer[])) as t (id) order by 1) s
 """)
+#: The words for keys of a table.
+WORDS = """select t.subscription_id, t.feature_id, t.billing_period_id, s.ref as subscription, c.account_id as account,
+  f.name as feature, m.name as metric, m.unit, p.starts_on, p.ends_on, p.starts_at, p.ends_at
+from {0} t join subscriptions s on s.id = t.subscription_id join contracts c on c.id = s.contract_id
+join features f on f.id = t.feature_id join metrics m on m.id = f.metric_id
+join billing_periods p on p.id = t.billing_period_id order by 1, 2, 3"""
 #: The allowance of a period is never below the limit itself, so usage below that share of it has reached nothing.
 _NEAR = text(f"""
 with watched as materialized (
-  select t.*, f.metric_id, f.name as feature
+  select t.*, f.metric_id
   from unnest(cast(:subscriptions as integer[]), cast(:features as integer[]), cast(:periods as integer[]),
     cast(:least as numeric[])) as t (subscription_id, feature_id, billing_period_id, least)
   join features f on f.id = t.feature_id),
 near as materialized (
   select * from watched t where 100 * {USED.format("t", "t.billing_period_id")} >= t.least)
-select t.subscription_id, t.feature_id, t.billing_period_id, s.ref as subscription, c.account_id as account,
-  t.feature, m.name as metric, m.unit, p.starts_on, p.ends_on, p.starts_at, p.ends_at
-from near t join subscriptions s on s.id = t.subscription_id join contracts c on c.id = s.contract_id
-join metrics m on m.id = t.metric_id join billing_periods p on p.id = t.billing_period_id
-order by 1, 2, 3
+{WORDS.format("near")}
 """)
 _INSERT = text("""
 insert into entitlement_alerts (subscription_id, feature_id, billing_period_id, threshold, used, limit_quantity)
@@ -103,23 +124,32 @@ class Near:
 
 def watched(conn: Connection, moved: Sequence[Moved]) -> list[Watched]:
     """The usage of these that is under a limit and of which a threshold is not told yet."""
-    values = {
+    return [Watched(Key(*row[:3]), row.least) for row in conn.execute(_WATCHED, _values(moved))]
+
+
+def look_later(conn: Connection, moved: Sequence[Moved]) -> None:
+    """Owe a look at what of the usage is under a limit and is not judged at once."""
+    conn.execute(_LOOK, _values(moved))
+
+
+def _values(moved: Sequence[Moved]) -> dict[str, list[int]]:
+    return {
         "subscriptions": [each.subscription_id for each in moved],
         "periods": [each.billing_period_id for each in moved],
         "versions": [each.contract_version_id for each in moved],
         "features": [each.feature_id for each in moved],
     }
-    return [Watched(Key(*row[:3]), row.least) for row in conn.execute(_WATCHED, values)]
 
 
-def lock(conn: Connection, watched: Collection[Watched]) -> None:
-    """Let nobody else judge these limits until the transaction ends.
+def lock(conn: Connection, subscriptions: Collection[int]) -> datetime:
+    """Let nobody else judge limits of these until the transaction ends; returns the instant to judge by.
 
     Two batches that add to different windows do not see each other's usage: the one that waits here sees that of the
-    other, which has committed, in its next statement.
+    other, which has committed, in its next statement. Whoever comes later judges by a later instant, so that of usage
+    and of the end of a grant the later one tells.
     """
-    ids = sorted({each.key.subscription_id for each in watched})
-    conn.execute(_LOCK, {"class": LOCKS, "stripes": STRIPES, "ids": ids})
+    conn.execute(_LOCK, {"class": LOCKS, "stripes": STRIPES, "ids": sorted(set(subscriptions))})
+    return conn.execute(text("select clock_timestamp()")).scalar_one()  # type: ignore[no-any-return]
 
 
 def near(conn: Connection, watched: Sequence[Watched]) -> list[Near]:
@@ -130,13 +160,7 @@ def near(conn: Connection, watched: Sequence[Watched]) -> list[Near]:
         "periods": [each.key.billing_period_id for each in watched],
         "least": [each.least for each in watched],
     }
-    return [
-        Near(
-            Key(*row[:3]), row.subscription, row.account, row.feature, row.metric, row.unit,
-            Days(row.starts_on, row.ends_on), Window(row.starts_at, row.ends_at),
-        )
-        for row in conn.execute(_NEAR, values)
-    ]  # fmt: skip
+    return [near_of(row) for row in conn.execute(_NEAR, values)]
 
 
 def insert(conn: Connection, alerts: Sequence[tuple[Key, int, Allowance]]) -> set[tuple[Key, int]]:
@@ -153,3 +177,11 @@ def insert(conn: Connection, alerts: Sequence[tuple[Key, int, Allowance]]) -> se
         },
     )
     return {(Key(*row[:3]), row.threshold) for row in found}
+
+
+def near_of(row: Row[Any]) -> Near:
+    """The usage of a row of `WORDS`."""
+    return Near(
+        Key(row.subscription_id, row.feature_id, row.billing_period_id), row.subscription, row.account, row.feature,
+        row.metric, row.unit, Days(row.starts_on, row.ends_on), Window(row.starts_at, row.ends_at),
+    )  # fmt: skip

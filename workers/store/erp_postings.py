@@ -36,7 +36,7 @@ _LOAD = text("""
 select p.id, p.invoice_id, p.external_key, p.state, p.draft_ref, p.erp_ref, p.not_found,
   coalesce(extract(epoch from p.lease_until - clock_timestamp())::float8, 0) as quiet_s,
   c.id as connection_id, c.adapter, c.settings, c.per_second, c.concurrency, i.number_text, i.net, i.tax, i.gross,
-  a.name as account_name
+  a.name as account_name, p.debtor
 from erp_postings p join erp_connections c on c.id = p.connection_id
 join invoices i on i.id = p.invoice_id join accounts a on a.id = i.account_id
 where p.id = :id
@@ -58,6 +58,7 @@ def load(conn: Connection, posting_id: int) -> Posting:
             account_name=row.account_name,
             document=invoices.documents(conn, [row.invoice_id])[row.invoice_id],
             entry=journal.entry_of(conn, row.invoice_id),
+            debtor=row.debtor,
         ),
         billed=(row.net, row.tax, row.gross),
     )
@@ -120,14 +121,17 @@ def of_run(conn: Connection, run_id: int) -> list[Planned]:
     return [Planned(row.id, row.connection_id) for row in found]
 
 
-def begin(conn: Connection, posting_id: int, *, lease_s: float) -> int | None:
-    """Become the one poster of the document for `lease_s` seconds: the number of the lease, or None if it is held."""
+def begin(conn: Connection, posting_id: int, *, lease_s: float, debtor: str | None) -> int | None:
+    """Become the one poster of the document for `lease_s` seconds: the number of the lease, or None if it is held.
+
+    What the ERP is told to ask the document of is kept: whoever looks it up later compares with that.
+    """
     found = conn.execute(
         text("""update erp_postings set state = 'sending', lease_no = lease_no + 1, not_found = 0, code = null,
-             lease_until = clock_timestamp() + make_interval(secs => :lease_s), updated_at = now()
+             debtor = :debtor, lease_until = clock_timestamp() + make_interval(secs => :lease_s), updated_at = now()
              where id = :id and state in ('planned', 'sending', 'unknown', 'rejected')
                and (lease_until is null or lease_until < clock_timestamp()) returning lease_no"""),
-        {"id": posting_id, "lease_s": lease_s},
+        {"id": posting_id, "lease_s": lease_s, "debtor": debtor},
     )
     return found.scalar_one_or_none()
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, text
 
 from queues.work import Ready
+from workers.store import debtors
 
 _SUBJECT = re.compile(r"(?P<kind>erp_posting|invoice|billing_run)/(?P<id>\d{1,18})")
 _CHILD = re.compile(r"run/(?P<billing_run>\d{1,18})/subscription/(?P<subscription>\d{1,9})")
@@ -54,4 +55,6 @@ def of_work(conn: Connection, ready: Ready, *, code: str, facts: Mapping[str, ob
         keys |= {"waits_kind": "price", "waits_key": f"{contract}/{facts.get('metric')}"}
     if code in {"tax_rate_not_found", "tax_rate_ambiguous"}:
         keys |= {"waits_kind": "tax_rate", "waits_key": f"{facts.get('jurisdiction')}/{facts.get('category')}"}
+    if code == "debtor_unknown":
+        keys |= {"waits_kind": debtors.WAITS_KIND, "waits_key": f"{facts.get('system')}/{facts.get('account')}"}
     return keys

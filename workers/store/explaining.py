@@ -53,9 +53,13 @@ class ExplainedBeside:
 _LINES = """
 select l.id as line, l.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency,
   a.name as account, i.legal_entity_id as legal_entity, l.tax_category, m.name as metric, l.unit, r.dimensions,
-  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace, e.earlier
+  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace,
+  e.earlier, h.phase
+  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, l.asked,
+  r.trace, e.earlier
 from invoice_lines l join invoices i on i.id = l.invoice_id join accounts a on a.id = i.account_id
 join rated_usages r on r.id = l.rated_usage_id join metrics m on m.id = l.metric_id
+join contract_versions v on v.id = r.contract_version_id left join subscription_phases h on h.id = v.phase_id
 left join lateral (
   select array_agg(coalesce(n.number_text, 'draft ' || n.id) order by n.id) as earlier from (
     select j.id, j.number_text from invoice_lines o join rated_usages p on p.id = o.rated_usage_id
@@ -123,6 +127,8 @@ def _explained(row: Row[Any]) -> Explained:
         net=Money(row.net, currency),
         steps=_steps(row.trace),
         earlier=tuple(row.earlier or ()),
+        phase=row.phase,
+        asked=None if row.asked is None else Money(row.asked, currency),
     )
     return Explained(
         row.line, row.position, row.invoice_id, row.number, row.kind, row.state, row.account, row.legal_entity,

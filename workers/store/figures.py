@@ -114,7 +114,7 @@ select c.legal_entity_id, c.currency, p.terms, k.subscription_id, k.billing_peri
   {_COUNTED.format(ids="ids", quantity="quantity")} as quantity,
   case when k.is_stuck then {_COUNTED.format(ids="stuck_ids", quantity="stuck_quantity")} end as stuck_quantity,
   coalesce(k.is_unrated, false) as is_unrated,
-  (select coalesce(sum(l.net), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
+  (select coalesce(sum(coalesce(l.asked, l.net)), 0) from invoice_lines l join rated_usages r on r.id = l.rated_usage_id
     join invoices i on i.id = l.invoice_id and i.state <> 'void'
     where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = p.id
       and r.billing_period_id = k.billing_period_id and r.dimensions = k.dimensions) as billed

@@ -24,8 +24,8 @@ select invoice_id, description, net, tax_evidence, revenue_account, service_star
 from invoice_adjustments where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, position
 """)
 _TAXES = text("""
-select invoice_id, category, rate, net, tax from invoice_taxes
-where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, category, rate
+select invoice_id, category, rate, net, tax, vat_category, exemption_code, exemption_reason, parts from invoice_taxes
+where invoice_id = any(cast(:ids as bigint[])) order by invoice_id, category, rate, vat_category
 """)
 
 
@@ -58,9 +58,7 @@ def _document(head: _Row, lines: Sequence[_Row], taxes: Sequence[_Row], beside: 
         invoice_on=head.invoice_on,
         posting_on=head.posting_on,
         lines=tuple(_line(line, currency) for line in lines),
-        taxes=tuple(
-            TaxSubtotal(tax.category, tax.rate, Money(tax.net, currency), Money(tax.tax, currency)) for tax in taxes
-        ),
+        taxes=tuple(_subtotal(tax, currency) for tax in taxes),
         adjustments=tuple(
             Adjustment(
                 description=each.description,
@@ -84,3 +82,11 @@ def _line(line: _Row, currency: Currency) -> Line:
         service=Days(line.service_starts_on, line.service_ends_on),
         evidence=TaxEvidence.from_json(line.tax_evidence),
     )
+
+
+def _subtotal(tax: _Row, currency: Currency) -> TaxSubtotal:
+    return TaxSubtotal(
+        tax.category, tax.rate, Money(tax.net, currency), Money(tax.tax, currency), tax.vat_category,
+        tax.exemption_code, tax.exemption_reason,
+        tuple((name, Money.of(amount, currency)) for name, amount in tax.parts or ()),
+    )  # fmt: skip

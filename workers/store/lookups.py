@@ -59,7 +59,9 @@ def matches(conn: Connection, candidates: Sequence[Candidate]) -> list[Match | N
              join subscriptions s on s.id = g.subscription_id
                and e.happened_at >= s.starts_at and e.happened_at < s.ends_at
              join contracts c on c.id = s.contract_id
-             left join contract_versions v on v.contract_id = c.id and v.superseded_at = '9999-12-31 00:00:00+00'
+             left join contract_versions v on v.contract_id = c.id
+               and v.own_of = case when e.happened_at < s.terms_from then 0 else s.id end
+               and v.superseded_at = '9999-12-31 00:00:00+00'
                and e.happened_at >= v.starts_at and e.happened_at < v.ends_at"""),
         {
             "sources": [each.source_id for each in candidates],

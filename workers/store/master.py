@@ -18,13 +18,16 @@ from workers.store.master_coupons import put_coupons, put_limits
 from workers.store.master_entitlements import put_entitlements
 from workers.store.master_file import Document, MasterInvalid, Place, Problem
 from workers.store.master_lifecycle import put_lifecycle
-from workers.store.master_models import BOOK, HERE, MasterData
+from workers.store.master_models import MasterData
 from workers.store.master_owners import put_dimensions
 from workers.store.master_parties import put_meters, put_parties, put_sources
+from workers.store.master_phases import put_phase_prices
+from workers.store.master_price_models import BOOK, HERE
 from workers.store.master_revenue import put_credit_accounts, put_revenue_rules
 from workers.store.master_rows import Loading, Tally
 from workers.store.master_schedules import put_quantities
 from workers.store.master_systems import put_systems
+from workers.store.master_terms import put_terms
 from workers.store.master_usage import put_mappings, put_metrics, put_subscriptions
 
 __all__ = ["MasterInvalid", "Tally", "load", "read"]
@@ -99,10 +102,12 @@ def publish(
     if not is_look:
         fence.take(conn)
     put_metrics(loading)
+    put_terms(loading)
     put_subscriptions(loading)
     put_quantities(loading)
     put_lifecycle(loading)
     put_versions(loading)
+    put_phase_prices(loading)
     put_limits(loading)
     put_coupons(loading)
     put_mappings(loading)
@@ -131,13 +136,15 @@ def _keys(conn: Connection, master: MasterData) -> list[tuple[str, str]]:
     mapped = conn.execute(
         text("""select distinct s.id, g.subject from mappings g join sources s on s.id = g.source_id
              join subscriptions u on u.id = g.subscription_id
-             where g.superseded_at > now() and (u.ref = any(cast(:refs as text[])) or (s.name, g.subject) in (
+             where g.superseded_at > now() and (u.ref = any(cast(:refs as text[])) or u.contract_id in (
+               select c.id from contracts c where c.ref = any(cast(:ended as text[]))) or (s.name, g.subject) in (
                select * from unnest(cast(:sources as text[]), cast(:subjects as text[]))))
              order by 1, 2"""),
         {
             "sources": [each.source for each in master.mappings],
             "subjects": [each.subject for each in master.mappings],
             "refs": list(master.subscriptions),
+            "ended": [ref for ref, each in master.contracts.items() if each.renewals],
         },
     )
     keys = [("mapping", parked.mapping_key(row.id, row.subject)) for row in mapped]

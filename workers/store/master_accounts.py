@@ -1,27 +1,20 @@
-"""Accounts with their families, receivers and names elsewhere; tax registrations; products and what belongs to them."""
+"""Accounts with their families, receivers and names elsewhere; products and what belongs to them."""
 
 from collections.abc import Iterator, Mapping
 from datetime import date
 from typing import Any, Final
 
 from sqlalchemy import text
-from stdnum import get_cc_module
-from stdnum.exceptions import ValidationError
 
 from workers.store import master_kinds as kinds
 from workers.store.master_file import Place
-from workers.store.master_party_models import Account, TaxRegistration
+from workers.store.master_party_models import Account
 from workers.store.master_rows import Loading, Row, ids, put
 from workers.store.master_schedules import Entry, Scheduled, put_schedules
 
 IDENTITIES: Final = Scheduled(
     "account_identities", {"system": "text", "identifier": "text"}, {"kind": "text", "account_id": "text"}
 )
-TAX_REGISTRATIONS: Final = Scheduled(
-    "tax_registrations", {"legal_entity_id": "text", "country": "text"}, {"number": "text", "is_checked": "boolean"}
-)
-#: Which of a country's numbers is that of a tax registration; the first that is known.
-_NUMBERS: Final = ("vat", "ein", "tin")
 #: Accounts above one another; the database holds it as well.
 DEPTH_MAX: Final = 32
 
@@ -102,32 +95,6 @@ def _above(accounts: Mapping[str, Mapping[str, Any]], name: str) -> Iterator[str
         if above == name:
             return
         above = accounts.get(above, {}).get("parent_id")
-
-
-def put_tax_registrations(loading: Loading) -> None:
-    """Put the numbers under which legal entities are registered for tax. Raises `MasterInvalid`."""
-    entries = []
-    for name, entity in loading.master.legal_entities.items():
-        for n, each in enumerate(entity.tax_registrations):
-            place = ("legal_entities", name, "tax_registrations", n)
-            values = _checked(loading, place, each)
-            entries.append(Entry(place, (name, each.country), each.starts, each.ends, values))
-    loading.check()
-    put_schedules(loading, TAX_REGISTRATIONS, entries)
-
-
-def _checked(loading: Loading, place: Place, registration: TaxRegistration) -> tuple[str, bool]:
-    """The number without its spaces and whether it was checked; notes a problem where its check digits are wrong."""
-    modules = (get_cc_module(registration.country.lower(), name) for name in _NUMBERS)
-    module = next((each for each in modules if each is not None), None)
-    if module is None:
-        return registration.number, False
-    try:
-        return module.validate(registration.number), True
-    except ValidationError as error:
-        sentence = f"is no tax number of {registration.country}: {error}"
-        loading.refuse((*place, "number"), sentence, fix="correct it: a digit may be wrong or missing")
-        return registration.number, False
 
 
 def put_products(loading: Loading) -> None:

@@ -1,35 +1,50 @@
-"""Fills in what a file leaves out of contracts and subscriptions that are there: it stays as it is."""
+"""Fills in what a file leaves out of legal entities, contracts and subscriptions that are there: it stays as it is."""
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from pydantic import BaseModel
 from sqlalchemy import text
 
-from workers.store.master_models import Contract, Subscription
+from workers.store.master_file import Place
+from workers.store.master_models import Subscription
 from workers.store.master_rows import Loading
 
+_ENTITIES: Final = text("""
+select id as ref, name, currency, zone, jurisdiction, connection_id as connection, receivable_account, tax_account,
+  tax_accounts
+from legal_entities where id = any(cast(:refs as text[]))
+""")
 _CONTRACTS: Final = text("""
-select ref, account_id as account, legal_entity_id as legal_entity, currency from contracts
-where ref = any(cast(:refs as text[]))
+select ref, account_id as account, legal_entity_id as legal_entity, currency, prices_include_tax, payment_days
+from contracts where ref = any(cast(:refs as text[]))
 """)
 _SUBSCRIPTIONS: Final = text("""
-select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts, s.ends_at as ends,
-  s.activated_on as activated
+select s.ref, c.ref as contract, y.legal_entity_id || '/' || y.name as cycle, s.starts_at as starts,
+  coalesce(s.own_ends_at, s.ends_at) as ends, s.activated_on as activated
 from subscriptions s join contracts c on c.id = s.contract_id join billing_cycles y on y.id = s.cycle_id
 where s.ref = any(cast(:refs as text[]))
 """)
+_OF_ENTITY: Final = ("name", "currency", "zone", "jurisdiction", "connection")
+_OF_CONTRACT: Final = ("account", "legal_entity", "currency")
+Entry = TypeVar("Entry", bound=BaseModel)
 
 
 def complete(loading: Loading) -> None:
-    """Let the file say all of its contracts and subscriptions. Raises `MasterInvalid` for what is new and lacks some.
+    """Let the file say all of its legal entities, contracts and subscriptions.
 
     A subscription of which nothing but its days or quantities is said keeps its contract, its cycle and its own days.
+    Raises `MasterInvalid` for what is new and lacks some.
     """
     master = loading.master
+    entities = _kept(loading, _ENTITIES, master.legal_entities)
     contracts = _kept(loading, _CONTRACTS, master.contracts)
     subscriptions = _kept(loading, _SUBSCRIPTIONS, master.subscriptions)
     loading.master = master.model_copy(
         update={
+            "legal_entities": {
+                ref: _completed(each, entities.get(ref, {})) for ref, each in master.legal_entities.items()
+            },
             "contracts": {ref: _completed(each, contracts.get(ref, {})) for ref, each in master.contracts.items()},
             "subscriptions": {
                 ref: _completed(_ended(loading, ref, each), subscriptions.get(ref, {}))
@@ -37,10 +52,12 @@ def complete(loading: Loading) -> None:
             },
         }
     )
+    for ref, entity in loading.master.legal_entities.items():
+        _require(loading, "legal entity", ("legal_entities", ref), entity, *_OF_ENTITY)
     for ref, contract in loading.master.contracts.items():
-        _require(loading, "contract", ref, contract, "account", "legal_entity", "currency")
+        _require(loading, "contract", ("contracts", ref), contract, *_OF_CONTRACT)
     for ref, subscription in loading.master.subscriptions.items():
-        _require(loading, "subscription", ref, subscription, "contract", "cycle")
+        _require(loading, "subscription", ("subscriptions", ref), subscription, "contract", "cycle")
     loading.check()
 
 
@@ -60,12 +77,12 @@ def _ended(loading: Loading, ref: str, entry: Subscription) -> Subscription:
     return entry.model_copy(update={"ends": ends})
 
 
-def _completed(entry: Contract | Subscription, kept: Mapping[str, Any]) -> Contract | Subscription:
+def _completed(entry: Entry, kept: Mapping[str, Any]) -> Entry:
     """The entry with what it does not say as it is kept."""
     return entry.model_copy(update={name: value for name, value in kept.items() if name not in entry.model_fields_set})
 
 
-def _require(loading: Loading, what: str, ref: str, entry: Contract | Subscription, *fields: str) -> None:
+def _require(loading: Loading, what: str, place: Place, entry: BaseModel, *fields: str) -> None:
     for field in fields:
         if getattr(entry, field) is None:
-            loading.refuse((f"{what}s", ref, field), f"is missing of a {what} that is new", fix="add it")
+            loading.refuse((*place, field), f"is missing of a {what} that is new", fix="add it")

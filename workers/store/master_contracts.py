@@ -12,8 +12,9 @@ from domain.prices import PriceInvalid, parse_price, price_json
 from workers.store import master_fits, master_owners, master_plans
 from workers.store import master_kinds as kinds
 from workers.store.master_file import Place
-from workers.store.master_models import BookEntry, Version
+from workers.store.master_models import Version
 from workers.store.master_parties import OPEN_END, instant_of
+from workers.store.master_price_models import BookEntry
 from workers.store.master_rows import Loading, Row, ids, put
 from workers.store.master_timelines import Kept, Wanted, carry_out, plan
 from workers.store.master_usage import check_end
@@ -45,9 +46,7 @@ class _New:
 
 def put_versions(loading: Loading) -> None:
     """Publish the versions that are new, with their prices. Raises `MasterInvalid`."""
-    books = {
-        name: _read_book(loading, ("price_books", name), book) for name, book in loading.master.price_books.items()
-    }
+    books = {name: read_book(loading, ("price_books", name), book) for name, book in loading.master.price_books.items()}
     loading.check()
     named = [(("contracts", ref), ref) for ref in loading.master.contracts]
     contracts = ids(loading, kinds.CONTRACTS, named, name="ref", what="contract")
@@ -100,7 +99,7 @@ def _refuse_doubles(loading: Loading, ref: str, numbers: list[int]) -> None:
             loading.refuse(("contracts", ref, "versions", n, "version"), "is there twice", fix="give each its number")
 
 
-def _read_book(loading: Loading, place: Place, book: Mapping[str, BookEntry]) -> dict[str, Row]:
+def read_book(loading: Loading, place: Place, book: Mapping[str, BookEntry]) -> dict[str, Row]:
     """The rows of `prices` by metric, without their version; notes a problem for each price that `domain` refuses."""
     rows: dict[str, Row] = {}
     for metric, entry in book.items():
@@ -125,7 +124,7 @@ def _read_version(  # noqa: PLR0913 -- what a version is read with
     if version.prices is None:
         prices = {}  # those of its plan, if it is new
     elif isinstance(version.prices, dict):
-        prices = _read_book(loading, (*place, "prices"), version.prices)
+        prices = read_book(loading, (*place, "prices"), version.prices)
     elif version.prices in books:
         prices = books[version.prices]
     else:
@@ -203,7 +202,7 @@ def _published(loading: Loading, contracts: list[int]) -> dict[int, list[_Publis
                select jsonb_object_agg(m.name, jsonb_build_object('terms', terms, 'tax_category', tax_category,
                  'revenue_account', revenue_account)) as prices
                from prices join metrics m on m.id = metric_id where contract_version_id = v.id) p on true
-             where contract_id = any(cast(:ids as integer[])) order by contract_id, version"""),
+             where contract_id = any(cast(:ids as integer[])) and own_of = 0 order by contract_id, version"""),
         {"ids": contracts},
     )
     published: dict[int, list[_Published]] = {}

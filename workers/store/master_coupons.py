@@ -120,7 +120,7 @@ def put_limits(loading: Loading) -> None:
                c.currency
              from unnest(cast(:refs as text[]), cast(:versions as integer[])) as t (ref, version)
              join contracts c on c.ref = t.ref
-             join contract_versions v on v.contract_id = c.id and v.version = t.version
+             join contract_versions v on v.contract_id = c.id and v.version = t.version and v.own_of = 0
              left join contract_limits l on l.contract_version_id = v.id"""),
         {"refs": [ref for _, ref, _, _ in said], "versions": [version for _, _, version, _ in said]},
     )

@@ -64,7 +64,6 @@ def _put_features(loading: Loading) -> None:
             sentence = "is missing" if each.metric is None else f"is not used by a {each.kind} feature"
             fix = "name the metric whose quantity is limited" if each.metric is None else "leave metric out"
             loading.refuse(("features", name, "metric"), sentence, fix=fix)
-    _refuse_measured(loading, metrics)
     loading.check()
     put(loading, kinds.FEATURES, {
         ("features", name): {
@@ -72,19 +71,6 @@ def _put_features(loading: Loading) -> None:
             "owner": each.owner, "meaning": each.meaning,
         } for name, each in features.items()
     })  # fmt: skip
-
-
-def _refuse_measured(loading: Loading, metrics: Mapping[str, int]) -> None:
-    """Note features of metrics whose quantity no statement reads, so that nobody could say what is left of a limit."""
-    found = loading.conn.execute(
-        text("select name from metrics where id = any(cast(:ids as integer[])) and not is_plain"),
-        {"ids": sorted(metrics.values())},
-    )
-    measured = set(found.scalars())
-    for name, each in loading.master.features.items():
-        if each.metric in measured:
-            fix = "name a metric that is a count, a sum or a unique_count and nothing more"
-            loading.refuse(("features", name, "metric"), "is measured only when it is rated", fix=fix)
 
 
 def _features(loading: Loading, named: Iterable[tuple[Place, str]]) -> Mapping[str, _Feature]:
@@ -138,7 +124,7 @@ def _put_of_versions(loading: Loading) -> None:
         text("""select c.ref, v.version, v.id from unnest(cast(:refs as text[]), cast(:versions as integer[]))
                as t (ref, version)
              join contracts c on c.ref = t.ref
-             join contract_versions v on v.contract_id = c.id and v.version = t.version"""),
+             join contract_versions v on v.contract_id = c.id and v.version = t.version and v.own_of = 0"""),
         {"refs": [ref for _, ref, _ in versions], "versions": [each.version for _, _, each in versions]},
     )
     made = {(row.ref, row.version): row.id for row in found}

@@ -10,7 +10,14 @@ CONNECTIONS: Final = Kind(
     "erp_connections",
     {"id": "text"},
     {"adapter": "text"},
-    {"settings": "jsonb", "per_second": "numeric", "concurrency": "integer"},
+    {
+        "settings": "jsonb",
+        "per_second": "numeric",
+        "concurrency": "integer",
+        "debtor_system": "text",
+        "debtor_kind": "text",
+        "needs_debtor": "boolean",
+    },
     "give the connection to the other ERP another name",
 )
 LEGAL_ENTITIES: Final = Kind(
@@ -23,6 +30,7 @@ LEGAL_ENTITIES: Final = Kind(
         "receivable_account": "text",
         "tax_account": "text",
         "tax_accounts": "jsonb",
+        "payment_days": "integer",
         "breakers": "jsonb",
     },
     "its books rest on that; add another legal entity",
@@ -52,14 +60,15 @@ SYSTEMS: Final = Kind("systems", {"id": "text"}, free={"owner": "text", "users":
 CONTRACTS: Final = Kind(
     "contracts",
     {"ref": "text"},
-    {"account_id": "text", "legal_entity_id": "text", "currency": "text"},
-    why_fixed="a contract keeps its parties and currency; add another contract",
+    {"account_id": "text", "legal_entity_id": "text", "currency": "text", "prices_include_tax": "boolean"},
+    {"payment_days": "integer"},
+    "a contract keeps its parties, its currency and what its prices include; add another contract",
 )
 SUBSCRIPTIONS: Final = Kind(
     "subscriptions",
     {"ref": "text"},
     {"contract_id": "integer", "cycle_id": "integer", "starts_at": "timestamptz"},
-    {"ends_at": "timestamptz", "activated_on": "date"},
+    {"ends_at": "timestamptz", "own_ends_at": "timestamptz", "activated_on": "date"},
     "usage is attributed by that; add another subscription",
 )
 SOURCES: Final = Kind(
@@ -123,7 +132,15 @@ EXCLUSION_RULES: Final = Kind(
 TAX_RATES: Final = Kind(
     "tax_rates",
     {"jurisdiction": "text", "category": "text", "starts_on": "date"},
-    {"rate": "numeric", "source": "text"},
+    {
+        "rate": "numeric",
+        "source": "text",
+        "vat_category": "text",
+        "exemption_code": "text",
+        "exemption_reason": "text",
+        "parts": "jsonb",
+        "is_compound": "boolean",
+    },
     {"ends_on": "date"},
     "documents rest on that; end it with `to` and add the new rate from the next day",
 )

@@ -1,4 +1,4 @@
-"""The life of contracts and subscriptions: terms and their renewal, phases such as a trial, and cancellations."""
+"""The life of subscriptions: phases such as a trial, and cancellations; and which terms of contracts are due."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,31 +10,23 @@ from sqlalchemy import Connection, text
 from domain.canonical import canonical_json
 from domain.renewals import Due, Renewal, next_due
 from workers.store import master_kinds as kinds
+from workers.store.master_contracts import read_book
+from workers.store.master_file import Place
+from workers.store.master_price_models import Phase
 from workers.store.master_rows import Loading, ids
 from workers.store.master_schedules import Entry, Scheduled, put_schedules
 
 #: Contracts that one look at renewals reads.
 CONTRACTS_MAX: Final = 10_000
-RENEWALS: Final = Scheduled(
-    "contract_renewals",
-    {"contract_id": "integer"},
-    {"term_months": "integer", "auto_renew": "boolean", "notice_days": "integer"},
-)
 PHASES: Final = Scheduled(
-    "subscription_phases", {"subscription_id": "integer"}, {"phase": "text", "is_trial": "boolean"}
+    "subscription_phases",
+    {"subscription_id": "integer"},
+    {"phase": "text", "is_trial": "boolean", "plan": "text", "prices": "text"},
 )
 
 
 def put_lifecycle(loading: Loading) -> None:
-    """Put renewals, phases and cancellations; the caller has put what they belong to. Raises `MasterInvalid`."""
-    contracts = {ref: each for ref, each in loading.master.contracts.items() if each.renewals}
-    known = ids(loading, kinds.CONTRACTS, [(("contracts", ref), ref) for ref in contracts], name="ref", what="contract")
-    put_schedules(loading, RENEWALS, [
-        Entry(
-            ("contracts", ref, "renewals", n), (known[ref],), each.starts, each.ends,
-            (each.term_months, each.auto_renew, each.notice_days),
-        ) for ref, contract in contracts.items() for n, each in enumerate(contract.renewals)
-    ])  # fmt: skip
+    """Put phases and cancellations; the caller has put what they belong to. Raises `MasterInvalid`."""
     subscriptions = loading.master.subscriptions
     named = [
         (("subscriptions", ref), ref)
@@ -44,10 +36,27 @@ def put_lifecycle(loading: Loading) -> None:
     known = ids(loading, kinds.SUBSCRIPTIONS, named, name="ref", what="subscription")
     put_schedules(loading, PHASES, [
         Entry(
-            ("subscriptions", ref, "phases", n), (known[ref],), each.starts, each.ends, (each.phase, each.is_trial),
+            ("subscriptions", ref, "phases", n), (known[ref],), each.starts, each.ends,
+            (each.phase, each.is_trial, each.plan, phase_prices(loading, ("subscriptions", ref, "phases", n), each)),
         ) for ref in known for n, each in enumerate(subscriptions[ref].phases)
     ])  # fmt: skip
     _put_cancellations(loading, known)
+
+
+def phase_prices(loading: Loading, place: Place, phase: Phase) -> str | None:
+    """The prices that a phase says, by metric, as they are kept; notes a problem for each that `domain` refuses."""
+    if phase.prices is None:
+        return None
+    books = loading.master.price_books
+    if isinstance(phase.prices, dict):
+        rows = read_book(loading, (*place, "prices"), phase.prices)
+    elif phase.prices in books:
+        rows = read_book(loading, ("price_books", phase.prices), books[phase.prices])
+    else:
+        fix = "name a section of `price_books` in this file, or a plan of a published book by `plan: BOOK/PLAN`"
+        loading.refuse((*place, "prices"), f"there is no price book {phase.prices!r}", fix=fix)
+        return None
+    return canonical_json(rows)  # type: ignore[arg-type]
 
 
 def _put_cancellations(loading: Loading, known: dict[str, int]) -> None:

@@ -14,6 +14,11 @@ from queues.work import Hintable
 #: Messages that a list shows.
 ROWS_MAX: Final = 1_000
 SENTENCE_LENGTH_MAX: Final = 2_000
+#: After a look that ended unexpectedly, and at most; five of them take most of an hour.
+AGAIN_S: Final = 10.0
+AGAIN_S_MAX: Final = 3_600.0
+#: After a look that an outage ended.
+REST_S: Final = 1.0
 _encode = msgspec.json.Encoder(decimal_format="string", enc_hook=str).encode
 
 
@@ -57,11 +62,11 @@ def pending(conn: Connection, *, rows: int) -> list[int]:
     many they are, they keep nothing new from being heard, and none of them another.
     """
     found = conn.execute(
-        text("""select m.id from master_messages m where m.state = 'received'
+        text("""select m.id from master_messages m where m.due_at <= now() and (m.state = 'received'
                or (m.state = 'waiting' and exists (
                  select from approval_requests r where r.id = m.request_id and r.state <> 'open'))
                or (m.state = 'refused' and m.code = 'master_reference_missing'
-                 and m.tried_no < (select no from audit_head))
+                 and m.tried_no < (select no from audit_head)))
              order by m.state = 'refused', case m.state when 'refused' then m.tried_no end, m.id limit :rows"""),
         {"rows": rows},
     )
@@ -69,20 +74,28 @@ def pending(conn: Connection, *, rows: int) -> list[int]:
 
 
 def start(conn: Connection, number: int) -> int:
-    """Count one more look at the message; 0 if it is not to be looked at, or somebody else does."""
+    """Count one more look at the message; 0 if it is not to be looked at, or somebody else does.
+
+    Should it end without an outcome the next one is due after a while, the longer the more there were.
+    """
     found = conn.execute(
-        text("""update master_messages set starts = starts + 1 where id = (
+        text("""update master_messages set starts = starts + 1,
+               due_at = now() + make_interval(secs => least(:least_s * power(4, starts), :most_s)) where id = (
                select id from master_messages where id = :id
                  and (state in ('received', 'waiting') or code = 'master_reference_missing') for update skip locked)
              returning starts"""),
-        {"id": number},
+        {"id": number, "least_s": AGAIN_S, "most_s": AGAIN_S_MAX},
     )
     return found.scalar_one_or_none() or 0
 
 
 def forgive(conn: Connection, number: int) -> None:
-    """Forget the looks that were counted: what ended the last one was not the message's fault."""
-    conn.execute(text("update master_messages set starts = 0 where id = :id"), {"id": number})
+    """Forget the looks that were counted: what ended the last one was not the message's fault. It rests a little."""
+    conn.execute(
+        text("""update master_messages set starts = 0, due_at = now() + make_interval(secs => :rest_s)
+             where id = :id"""),
+        {"id": number, "rest_s": REST_S},
+    )
 
 
 def claim(conn: Connection, number: int) -> Heard | None:
@@ -131,7 +144,7 @@ def settle(conn: Connection, number: int, verdict: Verdict) -> None:
     """Keep what became of the message, as of how far master data had come."""
     conn.execute(
         text("""update master_messages set state = :state, code = :code, sentence = :sentence,
-               request_id = coalesce(:request, request_id), decided_at = now(), starts = 0,
+               request_id = coalesce(:request, request_id), decided_at = now(), starts = 0, due_at = now(),
                tried_no = coalesce((select no from audit_head), 0) where id = :id"""),
         {
             "id": number, "state": verdict.state, "code": verdict.code,
@@ -158,7 +171,7 @@ def overtake(conn: Connection, message: Message, *, number: int) -> list[int]:
 def again(conn: Connection, number: int | None) -> list[int]:
     """Let refused messages be looked at anew, one or all; their numbers."""
     found = conn.execute(
-        text("""update master_messages set state = 'received', code = null
+        text("""update master_messages set state = 'received', code = null, due_at = now()
              where state = 'refused' and (cast(:id as bigint) is null or id = :id) returning id"""),
         {"id": number},
     )

@@ -1,9 +1,9 @@
 """What a master data file may hold: names, references by name, and definitions that `domain` reads."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, Discriminator, Field, Tag, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from queues.contracts import SEQUENCE_DIGITS_MAX
 from workers.store.master_coupon_models import ContractCoupon, Coupon, SpendLimits
@@ -26,13 +26,15 @@ from workers.store.master_party_models import (
     Account,
     Cancellation,
     CreditAccounts,
+    Debtors,
     LegalEntity,
-    Phase,
     Product,
     Renewal,
     RevenueRule,
     System,
 )
+from workers.store.master_price_models import BookEntry, Phase, Prices
+from workers.store.master_tax_models import PaymentDays, TaxRate
 
 #: Thirty days: whatever is missing longer is told before its month can be billed.
 GAP_GRACE_S_MAX = 2_592_000
@@ -51,6 +53,7 @@ class Connection(_Part):
     settings: dict[str, Any] = {}
     per_second: Decimal = Field(default=Decimal(10), gt=0, strict=False)
     concurrency: Number = 1
+    debtor: Debtors = Debtors()
 
 
 class Cycle(_Part):
@@ -67,21 +70,6 @@ class Cycle(_Part):
     anchor_month: Number = Field(default=1, ge=1, le=12)
     bill_after_days: int | None = Field(default=None, ge=0, le=CLOSE_DAYS_MAX)
     deadline_days: int | None = Field(default=None, ge=1, le=CLOSE_DAYS_MAX)
-
-
-class BookEntry(_Part):
-    """The price of one metric with its tax category and revenue account; `terms` are those of a price model."""
-
-    terms: dict[str, Any]
-    tax_category: Ref
-    revenue_account: Name
-
-
-BOOK, HERE = "a price book", "prices"
-Prices = Annotated[
-    Annotated[Ref, Tag(BOOK)] | Annotated[dict[Ref, BookEntry], Tag(HERE)],
-    Discriminator(lambda value: HERE if isinstance(value, dict) else BOOK),
-]
 
 
 class Version(_Part):
@@ -109,11 +97,16 @@ class Version(_Part):
 
 
 class Contract(_Part):
-    """What was agreed between an account and a legal entity; of one that is there, what is left out stays."""
+    """What was agreed between an account and a legal entity; of one that is there, what is left out stays.
+
+    Its invoices are due so many days after their date, by default as the legal entity says.
+    """
 
     account: Ref | None = None
     legal_entity: Slug | None = None
     currency: Code | None = None
+    prices_include_tax: bool = False
+    payment_days: PaymentDays | None = None
     versions: list[Version] = []
     renewals: list[Renewal] = []
     coupons: list[ContractCoupon] = []
@@ -263,17 +256,6 @@ class Mapping(_Part):
     starts: When | None = Field(default=None, alias="from")
     ends: When | None = Field(default=None, alias="to")
     owner: Name | None = None
-
-
-class TaxRate(_Part):
-    """Percent of a tax category in a jurisdiction from a day on, and where that is written."""
-
-    jurisdiction: Ref
-    category: Ref
-    rate: Decimal = Field(ge=0, strict=False)
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
-    source: Name
 
 
 class MasterData(_Part):

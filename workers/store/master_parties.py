@@ -14,10 +14,11 @@ from domain.periods import EVER, first_instant
 from domain.validation import MeterInvalid, fields_of
 from workers.store import master_kinds as kinds
 from workers.store import master_owners
-from workers.store.master_accounts import put_accounts, put_products, put_tax_registrations
+from workers.store.master_accounts import put_accounts, put_products
 from workers.store.master_file import Place
 from workers.store.master_models import MeterVersion
 from workers.store.master_rows import Loading, ids, put
+from workers.store.master_taxes import check_tax_rates, put_taxes_of_accounts, put_taxes_of_entities, tax_rate_row
 
 #: The end of time as the tables have it, so that a client in any zone can still read it.
 OPEN_END: Final = datetime(9999, 12, 31, tzinfo=UTC)
@@ -44,30 +45,30 @@ def put_parties(loading: Loading) -> None:
     put(loading, kinds.CONNECTIONS, {
         ("connections", name): {
             "id": name, "adapter": each.adapter, "settings": each.settings, "per_second": each.per_second,
-            "concurrency": each.concurrency,
+            "concurrency": each.concurrency, "debtor_system": each.debtor.system, "debtor_kind": each.debtor.kind,
+            "needs_debtor": each.debtor.required,
         } for name, each in master.connections.items()
     })  # fmt: skip
-    named = [(("legal_entities", name, "connection"), each.connection) for name, each in master.legal_entities.items()]
+    entities = master.legal_entities
+    named = [(("legal_entities", name, "connection"), each.connection or "") for name, each in entities.items()]
     ids(loading, kinds.CONNECTIONS, named, name="id", what="connection")
     put(loading, kinds.LEGAL_ENTITIES, {
         ("legal_entities", name): {
             "id": name, "name": each.name, "currency": each.currency, "zone": each.zone,
             "jurisdiction": each.jurisdiction, "connection_id": each.connection,
             "receivable_account": each.receivable_account, "tax_account": each.tax_account,
-            "tax_accounts": each.tax_accounts,
+            "tax_accounts": each.tax_accounts, "payment_days": each.payment_days,
             "breakers": each.breakers.model_dump(mode="json", exclude_defaults=True),
         } for name, each in master.legal_entities.items()
     })  # fmt: skip
     _put_cycles(loading)
     put(loading, kinds.TAX_RATES, {
-        ("tax_rates", n): {
-            "jurisdiction": each.jurisdiction, "category": each.category, "rate": str(each.rate),
-            "starts_on": each.starts.isoformat(), "ends_on": (each.ends or OPEN_END.date()).isoformat(),
-            "source": each.source,
-        } for n, each in enumerate(master.tax_rates)
+        ("tax_rates", n): {**tax_rate_row(each), "ends_on": (each.ends or OPEN_END.date()).isoformat()}
+        for n, each in enumerate(master.tax_rates)
     })  # fmt: skip
-    put_tax_registrations(loading)
+    put_taxes_of_entities(loading)
     put_accounts(loading)
+    put_taxes_of_accounts(loading)
     put_products(loading)
     _put_contracts(loading)
 
@@ -76,19 +77,13 @@ def _check_definitions(loading: Loading) -> None:
     """Refuse currencies and zones that do not exist, a rate or rule that ends before it starts, and doubled entries."""
     master = loading.master
     for name, entity in master.legal_entities.items():
-        _probe(loading, ("legal_entities", name, "currency"), partial(Currency, entity.currency))
-        _probe(loading, ("legal_entities", name, "zone"), partial(first_instant, SOME_DAY, entity.zone))
+        _probe(loading, ("legal_entities", name, "currency"), partial(Currency, entity.currency or ""))
+        _probe(loading, ("legal_entities", name, "zone"), partial(first_instant, SOME_DAY, entity.zone or ""))
     for name, cycle in master.cycles.items():
         _probe(loading, ("cycles", name, "zone"), partial(first_instant, SOME_DAY, cycle.zone or "UTC"))
     for name, contract in master.contracts.items():
         _probe(loading, ("contracts", name, "currency"), partial(Currency, contract.currency or ""))
-    seen: dict[tuple[str, str, date], int] = {}
-    for n, rate in enumerate(master.tax_rates):
-        if rate.ends is not None and rate.ends <= rate.starts:
-            loading.refuse(("tax_rates", n, "to"), "is not after `from`", fix="the end is the first day without it")
-        first = seen.setdefault((rate.jurisdiction, rate.category, rate.starts), n)
-        if first != n:
-            loading.refuse(("tax_rates", n), f"says the same day as tax_rates[{first}]", fix="keep one of them")
+    check_tax_rates(loading)
     loading.check()
 
 
@@ -131,6 +126,7 @@ def _put_contracts(loading: Loading) -> None:
     put(loading, kinds.CONTRACTS, {
         ("contracts", ref): {
             "ref": ref, "account_id": each.account, "legal_entity_id": each.legal_entity, "currency": each.currency,
+            "prices_include_tax": each.prices_include_tax, "payment_days": each.payment_days,
         } for ref, each in contracts.items()
     })  # fmt: skip
 

@@ -15,22 +15,13 @@ from domain.revenue import (
     Method,
 )
 from workers.store.master_fields import STRICT, Code, Day, Name, Ref, Slug, Text
+from workers.store.master_tax_models import Address, PaymentDays, TaxExemption, TaxRegistration
 
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Kind = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,30}$")]
 
 
 class _Part(BaseModel):
     model_config = STRICT
-
-
-class TaxRegistration(_Part):
-    """Under which number the legal entity is registered for tax in a country, from a day on."""
-
-    country: Country
-    number: Ref
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
 
 
 class Breakers(_Part):
@@ -45,17 +36,22 @@ class Breakers(_Part):
 
 
 class LegalEntity(_Part):
-    """Our company that sells and books; its tax is booked by category where that has an account of its own."""
+    """Our company that sells and books; its tax is booked by category where that has an account of its own.
 
-    name: Name
-    currency: Code
-    zone: Name
-    jurisdiction: Ref
-    connection: Slug
+    Of one that is there, what is left out stays.
+    """
+
+    name: Name | None = None
+    currency: Code | None = None
+    zone: Name | None = None
+    jurisdiction: Ref | None = None
+    connection: Slug | None = None
     receivable_account: Name = "assets:receivable"
     tax_account: Name = "liabilities:tax"
     tax_accounts: dict[Ref, Name] = {}
     tax_registrations: list[TaxRegistration] = []
+    addresses: list[Address] = []
+    payment_days: PaymentDays | None = None
     breakers: Breakers = Breakers()
 
 
@@ -89,6 +85,17 @@ class Identity(_Part):
     ends: Day | None = Field(default=None, alias="to")
 
 
+class Debtors(_Part):
+    """Which identity of an account an ERP knows it by: of which system, unless it is the connection's own name.
+
+    Where one is `required` no document goes out to an account that has none.
+    """
+
+    system: Name | None = None
+    kind: Kind = "debtor"
+    required: bool = False
+
+
 class Account(_Part):
     """Who pays. What is left out stays as it is; a `parent` or `bill_to` of null is taken away."""
 
@@ -96,6 +103,9 @@ class Account(_Part):
     parent: Ref | None = None
     bill_to: Ref | None = None
     identities: list[Identity] = []
+    tax_registrations: list[TaxRegistration] = []
+    tax_exemptions: list[TaxExemption] = []
+    addresses: list[Address] = []
 
 
 class Product(_Part):
@@ -112,15 +122,6 @@ class Renewal(_Part):
     term_months: int = Field(ge=1, le=1_200)
     auto_renew: bool
     notice_days: int = Field(default=0, ge=0, le=3_660)
-
-
-class Phase(_Part):
-    """A part of a subscription's life, such as a trial, from a day on; without an end, until the next."""
-
-    phase: Ref
-    is_trial: bool = False
-    starts: Day = Field(alias="from")
-    ends: Day | None = Field(default=None, alias="to")
 
 
 class Cancellation(_Part):

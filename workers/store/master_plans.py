@@ -22,7 +22,7 @@ def charges_of(loading: Loading, versions: Mapping[Place, tuple[Version, str]]) 
     found = price_books.resolve(loading.conn, references)
     currencies = _currencies(loading, {str(place[1]) for place in versions})
     for place, reference, each in zip(versions, references, found, strict=True):
-        _check(loading, place, reference, each, currency=currencies[str(place[1])])
+        check(loading, place, reference, each, currency=currencies[str(place[1])])
     return {place: each.charges for place, each in zip(versions, found, strict=True)}
 
 
@@ -43,7 +43,8 @@ def _currencies(loading: Loading, contracts: set[str]) -> dict[str, str]:
     return {row.ref: row.currency for row in found}
 
 
-def _check(loading: Loading, place: Place, reference: Reference, found: Found, *, currency: str) -> None:
+def check(loading: Loading, place: Place, reference: Reference, found: Found, *, currency: str) -> None:
+    """Note a problem if the plan is not there, not yet in force, or in another currency."""
     book, on = reference.book, reference.on
     if found.version is None:
         fix = "correct the name, publish the book first, or let the version start later"

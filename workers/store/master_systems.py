@@ -1,6 +1,7 @@
 """Systems that keep master data of their own, and which fields each of them may write."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from sqlalchemy import Connection, text
 
@@ -88,3 +89,24 @@ def person_of(conn: Connection, system: str, user: str | None) -> tuple[bool, st
         text("select person_id, :user = any(users) as may from systems where id = :id"), {"id": system, "user": user}
     ).one_or_none()
     return (False, None) if row is None else (bool(row.may), row.person_id)
+
+
+def kept(conn: Connection) -> dict[str, dict[str, Any]]:
+    """The systems as a file would say them, by name: owner, users, the person they ask as, and fields by kind."""
+    found = conn.execute(
+        text("""select s.id, s.owner, s.users, s.person_id, coalesce((
+               select jsonb_object_agg(kind, fields) from (
+                 select kind, jsonb_agg(field order by field) as fields from field_owners
+                 where system_id = s.id group by kind) f), '{}') as fields
+             from systems s order by s.id limit 1000""")
+    )
+    return {
+        row.id: {"owner": row.owner, "users": list(row.users), "person": row.person_id, "fields": row.fields}
+        for row in found
+    }
+
+
+def sends_usage(conn: Connection, user: str) -> bool:
+    """Whether a broker user may claim a source of usage."""
+    found = conn.execute(text("select 1 from source_users where user_name = :user limit 1"), {"user": user})
+    return found.one_or_none() is not None

@@ -1,6 +1,7 @@
 """Tables of master data: a CSV file of one kind as rows, its columns, and where its rows stand in a file."""
 
 import csv
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
@@ -13,12 +14,16 @@ from workers.store.master_import import MORE, Refusal, Row
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A kind of rows: the section they stand in, the columns that lead to them there, and those they hold."""
+    """A kind of rows: the section they stand in, the columns that lead to them there, and those they hold.
+
+    `numbers` are columns of whole numbers; what is none is left as it stands, and refused as a file would be.
+    """
 
     section: str
     keys: Sequence[str]
     within: str = ""
     columns: Sequence[str] = ()
+    numbers: Sequence[str] = ()
 
     @property
     def all_columns(self) -> tuple[str, ...]:
@@ -32,13 +37,38 @@ class Table:
             return (self.section, *keys, self.within, MORE)
         return (self.section, *keys) if keys else (self.section, MORE)
 
+    def value(self, cells: Mapping[str, str]) -> dict[str, str | int]:
+        """What a row says."""
+        return {
+            name: int(cell) if name in self.numbers and _WHOLE.fullmatch(cell) else cell
+            for name, cell in cells.items()
+            if name not in self.keys
+        }
+
+
+#: A whole number as spreadsheets write it.
+_WHOLE: Final = re.compile(r"[0-9]{1,9}")
+
 
 #: What a table may hold, by the name that `--kind` takes.
 TABLES: Final[Mapping[str, Table]] = {
     "accounts": Table("accounts", ["id"], columns=["name", "parent", "bill_to"]),
     "identities": Table("accounts", ["account"], "identities", ["system", "kind", "identifier", "from", "to"]),
+    "addresses": Table(
+        "accounts", ["account"], "addresses",
+        ["line1", "line2", "city", "postal_code", "subdivision", "country", "from", "to"],
+    ),
+    "account_tax_registrations": Table(
+        "accounts", ["account"], "tax_registrations", ["country", "number", "from", "to"]
+    ),
     "products": Table("products", ["id"], columns=["name"]),
     "contracts": Table("contracts", ["id"], columns=["account", "legal_entity", "currency"]),
+    "contract_versions": Table(
+        "contracts", ["contract"], "versions", ["version", "from", "to", "plan", "owner"], ["version"]
+    ),
+    "tax_registrations": Table(
+        "legal_entities", ["legal_entity"], "tax_registrations", ["country", "number", "from", "to"]
+    ),
     "coupons": Table(
         "coupons", ["name"], columns=["title", "percent", "amount", "currency", "amount_is", "uses", "expires"]
     ),
@@ -46,8 +76,11 @@ TABLES: Final[Mapping[str, Table]] = {
     "subscriptions": Table("subscriptions", ["id"], columns=["contract", "cycle", "from", "to"]),
     "quantities": Table("subscriptions", ["subscription"], "quantities", ["item", "quantity", "from", "to"]),
     "mappings": Table("mappings", [], columns=["source", "subject", "subscription", "from", "to", "owner"]),
-    "tax_rates": Table("tax_rates", [], columns=["jurisdiction", "category", "rate", "from", "to", "source"]),
-}
+    "tax_rates": Table("tax_rates", [], columns=[
+        "jurisdiction", "category", "rate", "vat_category", "exemption_code", "exemption_reason", "from", "to",
+        "source",
+    ]),
+}  # fmt: skip
 
 
 def read(file: Path, content: bytes, kind: str) -> tuple[list[Row], list[Refusal]]:
@@ -74,8 +107,7 @@ def read(file: Path, content: bytes, kind: str) -> tuple[list[Row], list[Refusal
         if missing is not None:
             refused.append(Refusal(number, missing, "is empty", f"say which {missing} the row is about"))
             continue
-        value = {name: cell for name, cell in cells.items() if name not in table.keys}
-        rows.append(Row(number, table.path(cells), value, named_by=next(iter(table.keys), "")))
+        rows.append(Row(number, table.path(cells), table.value(cells), named_by=next(iter(table.keys), "")))
     return rows, refused
 
 

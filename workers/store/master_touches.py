@@ -58,6 +58,7 @@ group by u.change, u.metric, s.ref, c.account_id having max(u.usages) > 0 order 
 _PRICED = text("""
 select t.n, exists (
   select from subscriptions s join contract_versions v on v.contract_id = s.contract_id
+    and v.own_of = case when now() < s.terms_from then 0 else s.id end
     and v.superseded_at = '9999-12-31 00:00:00+00' and v.starts_at <= now() and v.ends_at > now()
   join prices p on p.contract_version_id = v.id join metrics m on m.id = p.metric_id
   where s.ref = t.subscription and m.name = t.metric)

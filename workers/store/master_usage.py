@@ -19,6 +19,7 @@ from workers.store.master_models import Mapping as MappingEntry
 from workers.store.master_parties import OPEN_END, instant_of, instant_text
 from workers.store.master_rows import Loading, Row, ids, put
 from workers.store.master_subscribed import put_subscribed
+from workers.store.master_terms import ends_of
 from workers.store.master_timelines import (
     Kept,
     Wanted,
@@ -107,16 +108,23 @@ def put_subscriptions(loading: Loading) -> None:
         text("""select c.id, e.zone from contracts c join legal_entities e on e.id = c.legal_entity_id
              where c.id = any(cast(:ids as integer[]))"""), {"ids": sorted(contracts.values())},
     )}  # fmt: skip
+    contract_ends = ends_of(loading, sorted(contracts.values()))
     rows: dict[Place, Row] = {}
     for ref, each in subscriptions.items():
         contract_id = contracts[each.contract or ""]
         zone = zones[contract_id]
+        starts_at = instant_of(each.starts, zone, missing=EVER)
+        own_ends_at, ends_at = instant_of(each.ends, zone, missing=OPEN_END), contract_ends[contract_id]
+        if starts_at >= ends_at:
+            sentence = f"begins when its contract is over, at {ends_at.isoformat()}"
+            loading.refuse(("subscriptions", ref, "from"), sentence, fix="agree on another term of the contract first")
         rows["subscriptions", ref] = {
             "ref": ref, "contract_id": contract_id, "cycle_id": cycles[each.cycle or ""],
-            "starts_at": instant_text(each.starts, zone, missing=EVER),
-            "ends_at": instant_text(each.ends, zone, missing=OPEN_END),
+            "starts_at": starts_at.isoformat(), "ends_at": min(own_ends_at, ends_at).isoformat(),
+            "own_ends_at": own_ends_at.isoformat() if own_ends_at > ends_at else None,
             "activated_on": each.activated and each.activated.isoformat(),
         }  # fmt: skip
+    loading.check()
     _refuse_lost_usage(loading, rows)
     put(loading, kinds.SUBSCRIPTIONS, rows)
 

@@ -30,6 +30,7 @@ _FOREVER = "superseded_at = '9999-12-31 00:00:00+00'"
 #: that has a price for the metric. Whatever stands at the end of a period knows one price.
 CARRYING_VERSION = f"""(select v.id from contract_versions v join prices c on c.contract_version_id = v.id
       and c.metric_id = {{metric}} where v.contract_id = s.contract_id and v.{_FOREVER}
+      and v.own_of in (0, s.id) and (v.own_of > 0 or v.starts_at < s.terms_from and s.terms_from > {{period}}.starts_at)
       and v.starts_at < {{period}}.ends_at and v.ends_at > {{period}}.starts_at order by v.starts_at desc limit 1)"""
 
 

@@ -26,7 +26,8 @@ _TOUCHED: Mapping[str, str] = {
     "contract": f"""select distinct e.event_no, e.happened_at from subscriptions s
       join attributions a on a.subscription_id = s.id and {LIVE} join usage_events e on {AT}
       where s.contract_id = cast(:key as integer) and not exists (select from contract_versions v
-        where v.id = a.contract_version_id and {_IN_FORCE}) order by 1 limit :limit""",
+        where v.id = a.contract_version_id and e.happened_at < s.ends_at and {_IN_FORCE}
+        and v.own_of = case when e.happened_at < s.terms_from then 0 else s.id end) order by 1 limit :limit""",
     "mapping": f"""select distinct e.event_no, e.happened_at from usage_events p
       join usage_events e on e.event_no = p.event_no and e.happened_at = p.happened_at
       join attributions a on a.event_no = e.event_no and {LIVE}

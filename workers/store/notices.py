@@ -39,11 +39,25 @@ def owe(unit: "Unit", cause: Ready, notice: Notice, *, key: str) -> None:
 
 def owe_all(unit: "Unit", cause: Ready, told: Mapping[str, Notice], *, under: str) -> None:
     """Owe the notices, each keyed by its own words below those of all, and `notify` once with them."""
+    _insert_all(unit.conn, told, under=under, at=unit.now)
+    unit.then(cause, "notify", f"notices/{under}", lane="live")
+
+
+def owe_many(
+    conn: Connection, told: Mapping[str, Notice], *, under: str, at: datetime, correlation_id: str
+) -> list[Hintable]:
+    """As `owe_all`, of what no step found out: the work to hint after the commit, none if nothing is told."""
+    if not told:
+        return []
+    _insert_all(conn, told, under=under, at=at)
+    return work.insert(conn, [NewWork("notify", f"notices/{under}", correlation_id)])
+
+
+def _insert_all(conn: Connection, told: Mapping[str, Notice], *, under: str, at: datetime) -> None:
     keys = {f"{under}/{key}": notice for key, notice in told.items()}
     values = {"exchange": NOTICES_EXCHANGE, "routing_keys": [each.type for each in keys.values()], "keys": list(keys)}
-    bodies = [event_of(notice, key=key, at=unit.now).decode() for key, notice in keys.items()]
-    unit.conn.execute(_INSERT, {**values, "bodies": bodies})
-    unit.then(cause, "notify", f"notices/{under}", lane="live")
+    bodies = [event_of(notice, key=key, at=at).decode() for key, notice in keys.items()]
+    conn.execute(_INSERT, {**values, "bodies": bodies})
 
 
 def owe_once(conn: Connection, notice: Notice, *, key: str, at: datetime, correlation_id: str) -> list[Hintable]:

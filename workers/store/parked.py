@@ -7,15 +7,16 @@ from sqlalchemy import Connection, text
 
 from queues.topology import queue_name
 from queues.work import Hintable, NewWork, insert
+from workers.store.debtors import OF_CONNECTION
 
 #: As long as a work subject may carry; `attributions` spells a longer one by its md5.
 SUBJECT_LENGTH_MAX = 120
 #: Dead rows that are woken at once; the next look finds the rest.
 HEALED_MAX = 1_000
 
-#: Dead rows whose exception waits for a price or a tax rate that is there now. Asked of the data itself, so that it
-#: does not matter who brought them, nor whether the row died while they were on their way.
-_HEAL_DEAD = text("""
+#: Dead rows whose exception waits for a price, a tax rate or a debtor that is there now. Asked of the data itself, so
+#: that it does not matter who brought them, nor whether the row died while they were on their way.
+_HEAL_DEAD = text(f"""
 with cured as (
   select w.id, x.id as exception_id, x.waits_kind from exceptions x join work w on w.id = x.work_id and w.state = 'dead'
   where x.state = 'open' and (
@@ -24,7 +25,11 @@ with cured as (
     or (x.waits_kind = 'tax_rate' and (select count(*) from tax_rates t
       where t.jurisdiction = x.facts ->> 'jurisdiction' and t.category = x.facts ->> 'category'
         and cast(x.facts ->> 'tax_point_on' as date) >= t.starts_on
-        and cast(x.facts ->> 'tax_point_on' as date) < t.ends_on) = 1))
+        and cast(x.facts ->> 'tax_point_on' as date) < t.ends_on) = 1)
+    or (x.waits_kind = 'debtor' and exists (select from erp_connections c where c.id = x.facts ->> 'connection'
+      and (not c.needs_debtor or (select count(*) from account_identities d
+        where d.account_id = x.facts ->> 'account' and {OF_CONNECTION}
+          and cast(x.facts ->> 'on' as date) >= d.starts_on and cast(x.facts ->> 'on' as date) < d.ends_on) = 1))))
   order by w.id limit :rows for update of w, x skip locked),
 healed as (
   update exceptions x set state = 'resolved', closed_at = now(), closed_by = 'tallyline',
@@ -85,9 +90,9 @@ def wake_all(conn: Connection, *, correlation_id: str) -> list[Hintable]:
 
 
 def heal_dead(conn: Connection) -> list[Hintable]:
-    """Make dead rows ready again whose price or tax rate has come, in the lane `replay`; to be hinted after the commit.
+    """Make dead rows ready again whose price, tax rate or debtor has come, in the lane `replay`.
 
-    Their exceptions are resolved; one that dies again opens its own anew.
+    They are to be hinted after the commit. Their exceptions are resolved; one that dies again opens its own anew.
     """
     found = conn.execute(_HEAL_DEAD, {"rows": HEALED_MAX}).all()
     return [

@@ -88,9 +88,11 @@ join subscriptions s on s.id = t.subscription_id
 join billing_periods b on b.id = t.billing_period_id
 join billing_cycles y on y.id = s.cycle_id
 join lateral (
-  select c.id, c.starts_at, c.ends_at, c.superseded_at = '9999-12-31 00:00:00+00'
-      and greatest(c.starts_at, s.starts_at, b.starts_at) < least(c.ends_at, s.ends_at, b.ends_at) as is_in_force
-  from contract_versions c where c.contract_id = s.contract_id) v on true
+  select c.id, c.starts_at, u.ends_at, c.superseded_at = '9999-12-31 00:00:00+00' and c.own_of in (0, s.id)
+      and greatest(c.starts_at, s.starts_at, b.starts_at) < least(u.ends_at, s.ends_at, b.ends_at) as is_in_force
+  from contract_versions c
+  cross join lateral (select case c.own_of when 0 then least(c.ends_at, s.terms_from) else c.ends_at end as ends_at) u
+  where c.contract_id = s.contract_id) v on true
 join prices p on p.contract_version_id = v.id
 join metrics m on m.id = p.metric_id
 cross join lateral (select exists (

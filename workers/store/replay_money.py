@@ -82,7 +82,7 @@ with latest as (
   order by r.subscription_id, r.billing_period_id, r.metric_id, r.price_id, r.dimensions, r.lot desc, r.revision desc)
 select k.subscription_id, k.billing_period_id, k.metric_id, k.price_id, k.dimensions,
   case when k.state = 'draft' then k.amount end as pending, coalesce((
-    select sum(l.net) from invoice_lines l join rated_usages o on o.id = l.rated_usage_id
+    select sum(coalesce(l.asked, l.net)) from invoice_lines l join rated_usages o on o.id = l.rated_usage_id
     join invoices j on j.id = l.invoice_id and j.state <> 'void'
     where l.subscription_id = k.subscription_id and l.metric_id = k.metric_id and l.price_id = k.price_id
       and o.billing_period_id = k.billing_period_id and o.dimensions = k.dimensions), 0) as billed

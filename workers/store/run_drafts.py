@@ -36,7 +36,8 @@ billed as materialized (
       join metrics m on m.id = c.metric_id and m.aggregation = 'subscribed'
       left join subscription_quantities q on q.subscription_id = s.id and q.item = m.property
         and q.starts_on < p.ends_on and q.ends_on > p.starts_on
-      where v.contract_id = s.contract_id and v.starts_at < p.ends_at and v.ends_at > p.starts_at
+      where v.contract_id = s.contract_id and v.own_of in (0, s.id)
+        and v.starts_at < p.ends_at and v.ends_at > p.starts_at
         and greatest(v.recorded_at, nullif(v.superseded_at, '9999-12-31 00:00:00+00'), q.recorded_at,
           nullif(q.superseded_at, '9999-12-31 00:00:00+00')) > (
           select max(i.created_at) - interval '1 day'

@@ -67,13 +67,14 @@ def receipt(conn: Connection, event_no: int) -> Row | None:
 #: An attribution's lot is the first one that was sealed at or after its batch's aggregated number.
 _ATTRIBUTIONS = """
 select m.name as metric, m.aggregation, a.quantity, a.value, a.sign, a.generation, a.dimensions, u.ref as subscription,
-  c.ref as contract, v.version as contract_version, c.account_id as account, c.legal_entity_id as legal_entity,
+  c.ref as contract, v.version as contract_version, h.phase, c.account_id as account, c.legal_entity_id as legal_entity,
   p.starts_on, p.ends_on, a.batch_no, b.aggregated_no, b.aggregated_at, a.mapping_id,
   a.subscription_id, a.metric_id, a.contract_version_id, a.billing_period_id,
   (select min(l.lot) from lots l
    where l.billing_period_id = a.billing_period_id and l.sealed_no >= b.aggregated_no) as lot
 from attributions a join metrics m on m.id = a.metric_id join subscriptions u on u.id = a.subscription_id
 join contract_versions v on v.id = a.contract_version_id join contracts c on c.id = v.contract_id
+left join subscription_phases h on h.id = v.phase_id
 join billing_periods p on p.id = a.billing_period_id join batches b on b.id = a.batch_no
 where a.event_no = :event_no order by m.name, a.generation, a.sign
 """

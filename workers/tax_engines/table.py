@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from domain import taxation
 from domain.money import Currency
+from domain.tax_evidence import parts_of
 from domain.taxation import TaxableLine, Taxed, TaxRate, TaxTable
 from workers.tax_engines.protocol import TaxDocument
 
@@ -21,11 +22,21 @@ class TableEngine:
     def loaded(cls, conn: Connection, jurisdictions: Collection[str]) -> "TableEngine":
         """The engine with all rates of these jurisdictions."""
         found = conn.execute(
-            text("""select jurisdiction, category, rate, starts_on, source, ends_on from tax_rates
-                 where jurisdiction = any(cast(:names as text[])) order by 1, 2, 4"""),
+            text("""select jurisdiction, category, rate, starts_on, source, ends_on, vat_category, exemption_code,
+                 exemption_reason, parts, is_compound
+                 from tax_rates where jurisdiction = any(cast(:names as text[])) order by 1, 2, 4"""),
             {"names": sorted(jurisdictions)},
         )
-        return cls(TaxTable(tuple(TaxRate(*row) for row in found)))
+        rates: list[TaxRate] = []
+        for row in found:
+            jurisdiction, category, rate, starts_on, source, ends_on, vat, code, reason, parts, is_compound = row
+            because = vat, code, reason
+            rates.append(
+                TaxRate(
+                    jurisdiction, category, rate, starts_on, source, ends_on, *because, parts_of(parts), is_compound
+                )
+            )
+        return cls(TaxTable(tuple(rates)))
 
     def taxed(self, lines: Sequence[TaxableLine], *, currency: Currency) -> Taxed:
         """As the protocol. Raises `TaxRateNotFound` or `TaxRateAmbiguous`."""

@@ -2,8 +2,9 @@
 
 import pytest
 
+from workers import looking
 from workers.cli.send import LOCAL_USER
-from workers.store import master_grants
+from workers.store import entitlement_usage, master_grants
 
 MASTER = f"""
 connections: {{books: {{adapter: ledger-file}}}}
@@ -304,12 +305,35 @@ def test_every_change_is_in_the_audit_log_under_what_it_is_about(books):
     assert {"c/1/talk", "t/recording", "s/talk/welcome"} <= subjects
 
 
-@pytest.mark.parametrize("metric", ["aggregation: max", "aggregation: sum, recurring: true", "aggregation: subscribed"])
-def test_a_limit_on_what_is_measured_only_when_it_is_rated_is_refused(load, metric):
-    meter = "" if "subscribed" in metric else "meter: call, "
-    odd = f"metrics:\n  odd: {{{meter}{metric}, property: minutes, unit: minute}}\n"
+def test_limits_on_seats_and_on_what_must_be_measured_are_answered_and_told(books, load, use, monkeypatch):
+    more = """
+metrics:
+  longest: {meter: call, aggregation: max, property: minutes, unit: minute}
+  seats: {aggregation: subscribed, property: seat, unit: seat}
+features:
+  length: {kind: metered, metric: longest, owner: product}
+  seats: {kind: metered, metric: seats, owner: product}
+entitlements:
+- {subscription: s, feature: length, from: 2026-01-01, terms: {limit: "60", enforcement: soft}}
+- {subscription: s, feature: seats, from: 2026-01-01, terms: {limit: "5", enforcement: hard, thresholds: [100]}}
+subscriptions: {s: {quantities: [{item: seat, quantity: "5", from: 2026-01-01}]}}
+"""
+    loaded = load(more, "more.yaml")
+    assert loaded.code == 0, loaded.err
+    use("45", at="2026-03-10T12:00:00Z")
+    use("50", at="2026-03-11T12:00:00Z")
+    use("50.5", at="2026-03-11T12:00:00Z")
 
-    ran = load(MASTER.replace("metrics:\n", odd).replace("metric: minutes", "metric: odd"))
+    assert check(books, "length") == ("within_limit", "60", "50.5", "9.5")
+    assert check(books, "seats") == ("limit_reached", "5", "5", "0")
+    assert check(books, "seats", at="2025-12-31T00:00:00Z") == ("not_entitled",)
+    looking.tick()
+    looking.tick()
+    told = books.rows("""select body ->> 'subject', body -> 'data' ->> 'threshold' from notices
+      where body ->> 'subject' in ('s/length', 's/seats') order by 1""")
+    assert [tuple(row) for row in told] == [("s/length", "80"), ("s/seats", "100")]
 
-    assert ran.code == 2
-    assert "is measured only when it is rated" in " ".join(ran.err.split())
+    monkeypatch.setattr(entitlement_usage, "CHECKED_MAX", 1)
+    use("55", at="2026-03-12T12:00:00Z")
+    assert "as measured at" in books("entitlements", "check", "s", "length", "--at", MARCH).out
+    assert books.json("entitlements", "check", "s", "length", "--at", MARCH)["used"] == "50.5"

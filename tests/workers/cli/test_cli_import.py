@@ -114,6 +114,8 @@ def test_a_table_shows_the_first_refused_rows_and_says_how_many_more_there_are(l
          "account_identities", 2),
         ("products", "id,name\nvoice,Voice\n", "products", 1),
         ("contracts", "id,account,legal_entity,currency\nC-2,B,us,USD\n", "contracts", 1),
+        ("tax_registrations", "legal_entity,country,number,from\nus,DE,DE136695976,2026-01-01\n",
+         "tax_registrations", 1),
         ("subscriptions", "id,contract,cycle,from\nS-2,C-1,us/month,2026-02-01\n", "subscriptions", 1),
         ("quantities", "subscription,item,quantity,from\nS-1,seats,10,2026-01-01\nS-1,seats,12.5,2026-03-01\n",
          "subscription_quantities", 2),
@@ -282,3 +284,63 @@ def test_an_import_without_a_reason_names_its_file_in_the_audit_log(imported, lo
     imported("id,name\nD,Delta\n", "--kind", "accounts")
 
     assert load.operator.one("select reason from audit_log order by no desc limit 1") == "imported rows.csv"
+
+
+BOOK = """
+name: us
+currency: USD
+valid_from: 2026-01-01
+plans:
+  start:
+    title: Start
+    charges:
+      - {metric: calls, terms: {model: per_unit, unit_amount: "0.05"}, tax_category: service, revenue_account: r}
+"""
+
+
+@pytest.fixture
+def booked(load):
+    """A published book that versions of contracts may refer to."""
+    assert load.operator("prices", "publish", load.file(BOOK, "book.yaml")).code == 0
+
+
+def test_versions_of_contracts_go_in_with_their_plans_and_each_wrong_row_is_told(imported, load, booked):
+    done = imported(
+        "contract,version,from,to,plan\nC-1,2,2026-05-01,,us/start\nC-1,3,2026-06-01,,us/gold\nC-9,1,2026-01-01,,us/start\n"
+        "C-1,x,2026-07-01,,us/start\nC-1,4,2026-08-01,,\nC-1,1,2026-02-01,,us/start\n",
+        "--kind", "contract_versions",
+    )  # fmt: skip
+
+    assert done["new"] == {"contract_versions": 1, "prices": 1}
+    assert [(each["row"], each["field"]) for each in done["refused"]] == [
+        (3, "plan"), (4, "contracts.C-9.account"), (5, "version"), (6, "contract"), (7, "from"),
+    ]  # fmt: skip
+    assert load.operator.rows("select version, starts_at::text from contract_versions order by 1") == [
+        (1, "2026-01-01 05:00:00+00"), (2, "2026-05-01 04:00:00+00"),
+    ]  # fmt: skip
+
+
+def test_the_same_versions_twice_change_nothing(imported, booked):
+    rows = "contract,version,from,plan\nC-1,2,2026-05-01,us/start\n"
+    imported(rows, "--kind", "contract_versions")
+
+    again = imported(rows, "--kind", "contract_versions")
+
+    assert (again["code"], again["new"], again["changed"]) == (0, {}, {})
+
+
+def test_tax_registrations_go_in_and_each_wrong_row_is_told(imported, load):
+    done = imported(
+        "legal_entity;country;number;from;to\nus;DE;DE 136695976;2026-01-01;2027-01-01\nus;DE;DE136695977;2027-01-01;\n"
+        "them;DE;DE136695976;2026-01-01;\nus;de;DE136695976;2026-01-01;\nus;GB;GB980780684;2026-01-01;2025-01-01\n",
+        "--kind", "tax_registrations",
+    )  # fmt: skip
+
+    assert done["new"] == {"tax_registrations": 1}
+    assert [(each["row"], each["field"]) for each in done["refused"]] == [
+        (3, "number"), (4, "legal_entities.them.name"), (5, "country"), (6, "to"),
+    ]  # fmt: skip
+    assert load.operator.rows("select legal_entity_id, country, number, is_checked from tax_registrations") == [
+        ("us", "DE", "136695976", True)
+    ]
+    assert load.operator.one("select name from legal_entities") == "Us"

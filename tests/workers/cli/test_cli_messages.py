@@ -324,6 +324,38 @@ def test_a_crash_between_asking_and_keeping_it_asks_no_second_time(priced):
     assert priced.operator.one("select count(*) from approval_requests") == 1
 
 
+PHASED = {
+    "id": "S-1",
+    "phases": [{"phase": "trial", "from": "2026-06-01", "prices": {
+        "calls": {"terms": {"model": "per_unit", "unit_amount": "0"}, "tax_category": "service",
+                  "revenue_account": "revenue"}}}],
+}  # fmt: skip
+REGULAR = {"id": "S-1", "phases": [{"phase": "regular", "from": "2026-06-01"}]}
+
+
+def test_phases_that_change_prices_wait_for_a_second_person_and_others_do_not(priced):
+    priced.operator.run("insert into field_owners values ('subscription', 'phases', 'crm')")
+    assert priced.say("subscription", REGULAR)[0] == "applied"
+
+    state = priced.say("subscription", PHASED, version=2)[0]
+    request = priced.operator.one("select max(request_id) from master_messages")
+    stretches = "select count(*) from contract_versions where subscription_id is not null"
+    assert (state, priced.operator.one(stretches)) == ("waiting", 0)
+    priced.operator("approve", request, "--as", "approver")
+    messages.tick()
+
+    assert (priced.last()[0], priced.operator.one(stretches)) == ("applied", 1)
+    # what takes them away names no price, and changes some
+    assert priced.say("subscription", REGULAR, version=3)[0] == "waiting"
+
+
+def test_phases_with_prices_that_cannot_be_are_refused(priced):
+    priced.operator.run("insert into field_owners values ('subscription', 'phases', 'crm')")
+    wrong = json.loads(json.dumps(PHASED).replace("per_unit", "per_mile"))
+
+    assert priced.say("subscription", wrong)[:2] == ("refused", "master_unusable")
+
+
 def test_prices_that_no_policy_holds_up_are_published_at_once(priced):
     priced.operator.run("update approval_policies set needs = 'nothing' where action = 'prices.publish'")
 

@@ -85,7 +85,13 @@ class TwoStepErp:
             raise ErpUnreadable(f"no posted document {ref}", ref=ref)
         document = held.document
         return ReadBack(
-            ref=ref, key=document.key, number=held.number, document_number=None, totals=document.totals, entry=None
+            ref=ref,
+            key=document.key,
+            number=held.number,
+            document_number=None,
+            totals=document.totals,
+            entry=None,
+            debtor=document.debtor or "",
         )
 
     def _draft(self, document: ErpDocument) -> str | None:
