@@ -28,29 +28,34 @@ where y.legal_entity_id = :entity and p.starts_on < :end_on
 order by p.id
 """)
 _PRICES = text(f"""
-select p.id, p.revenue_account, m.aggregation = 'subscribed' as is_subscribed, {RULE}
+select p.id, p.revenue_account, m.aggregation = 'subscribed' as is_subscribed, {RULE.format(metric="m.aggregation")}
 from prices p join metrics m on m.id = p.metric_id
 {RULES.format(entity=":entity", account="p.revenue_account")}
 where p.id = any(cast(:ids as integer[]))
 """)
-#: Lines of documents that are posted after the period and earned by its end.
+#: What documents that are posted after the period earn by its end.
 _POSTED_LATER = text("""
-insert into accruals (legal_entity_id, period, subscription_id, billing_period_id, metric_id, invoice_line_id, currency,
-  revenue_account, asset_account, amount)
-select s.legal_entity_id, cast(:period as date), l.subscription_id, r.billing_period_id, l.metric_id, l.id, s.currency,
-  s.revenue_account, s.asset_account, sum(s.amount)
-from revenue_schedules s join invoice_lines l on l.id = s.invoice_line_id
-join invoices i on i.id = l.invoice_id and i.posting_on >= :end_on
-join rated_usages r on r.id = l.rated_usage_id
+insert into accruals (legal_entity_id, period, billing_period_id, invoice_id, currency, revenue_account, asset_account,
+  amount)
+select s.legal_entity_id, cast(:period as date), r.billing_period_id, i.id, s.currency, s.revenue_account,
+  s.asset_account, sum(s.amount)
+from revenue_schedules s join invoices i on i.id = s.invoice_id and i.posting_on >= :end_on
+join billing_runs r on r.id = i.billing_run_id
 where s.legal_entity_id = :entity and s.earned_in < s.period and s.period > :period and s.earned_in <= :period
-group by 1, 3, 4, 5, 6, 7, 8, 9 having sum(s.amount) <> 0 order by l.id
+group by 1, 3, 4, 5, 6, 7 having sum(s.amount) <> 0 order by i.id
+""")
+#: Drafts whose run has issued the others: their accounts are parked.
+_PARKED = text("""
+select i.id, r.billing_period_id from invoices i join billing_runs r on r.id = i.billing_run_id
+join billing_periods p on p.id = r.billing_period_id
+where i.legal_entity_id = :entity and i.state = 'taxed' and p.starts_on < :end_on order by i.id limit :limit
 """)
 _INSERT = text("""
-insert into accruals (legal_entity_id, period, subscription_id, billing_period_id, metric_id, currency, revenue_account,
-  asset_account, amount)
-select :entity, cast(:period as date), t.* from unnest(cast(:subscriptions as integer[]),
-  cast(:billing_periods as integer[]), cast(:metrics as integer[]), cast(:currencies as text[]),
-  cast(:revenues as text[]), cast(:assets as text[]), cast(:amounts as numeric[])) as t
+insert into accruals (legal_entity_id, period, billing_period_id, subscription_id, metric_id, invoice_id, currency,
+  revenue_account, asset_account, amount)
+select :entity, cast(:period as date), t.* from unnest(cast(:billing_periods as integer[]),
+  cast(:subscriptions as integer[]), cast(:metrics as integer[]), cast(:invoices as bigint[]),
+  cast(:currencies as text[]), cast(:revenues as text[]), cast(:assets as text[]), cast(:amounts as numeric[])) as t
 """)
 _BOOK = booking(
     """select k.kind, a.legal_entity_id, cast(null as bigint) as invoice_id, k.posting_on, a.currency, k.description,
@@ -72,11 +77,12 @@ values (:entity, :period, :person, :reason, :unpriced)
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """What one subscription owes for a metric that no document holds, as far as it is earned in the period."""
+    """What is earned and not billed: of one subscription for a metric that no document holds, or of a parked draft."""
 
-    subscription_id: int
     billing_period_id: int
-    metric_id: int
+    subscription_id: int | None
+    metric_id: int | None
+    invoice_id: int | None
     currency: str
     revenue_account: str
     asset_account: str
@@ -93,6 +99,11 @@ def billing_periods(conn: Connection, meant: AccountingPeriod) -> Sequence[Row[A
     return conn.execute(_PERIODS, {**meant.values, "months_back": MONTHS_BACK}).all()
 
 
+def parked(conn: Connection, meant: AccountingPeriod, *, limit: int) -> dict[int, int]:
+    """The billing periods of drafts that are not issued with the others of their run, by draft."""
+    return {row.id: row.billing_period_id for row in conn.execute(_PARKED, {**meant.values, "limit": limit})}
+
+
 def prices(conn: Connection, meant: AccountingPeriod, ids: Sequence[int]) -> dict[int, Row[Any]]:
     """How what these prices bill is earned, and on which accounts it is booked."""
     return {row.id: row for row in conn.execute(_PRICES, {**meant.values, "ids": sorted(set(ids))})}
@@ -105,9 +116,10 @@ def keep(conn: Connection, meant: AccountingPeriod, found: Sequence[Accrual]) ->
         _INSERT,
         {
             **meant.values,
-            "subscriptions": [each.subscription_id for each in found],
             "billing_periods": [each.billing_period_id for each in found],
+            "subscriptions": [each.subscription_id for each in found],
             "metrics": [each.metric_id for each in found],
+            "invoices": [each.invoice_id for each in found],
             "currencies": [each.currency for each in found],
             "revenues": [each.revenue_account for each in found],
             "assets": [each.asset_account for each in found],
