@@ -16,6 +16,7 @@ from domain.notices import (
     accounts_parked,
     audit_head,
     close_behind,
+    contract_ending,
     dependency_away,
     dependency_back,
     document_held,
@@ -27,6 +28,7 @@ from domain.notices import (
 )
 from domain.periods import Days
 from domain.refused import Refused
+from domain.renewals import Ending
 from domain.taxation import TaxEvidence
 
 pytestmark = pytest.mark.fast
@@ -76,6 +78,7 @@ NOTICES = [
             allowance=Allowance(Decimal("100.0"), Decimal("80.50"), Decimal("19.50")),
         )
     ),
+    contract_ending(Ending("C-1", "acme", "tokyo", date(2027, 1, 1), 30, 2)),
     accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
     close_behind(
         "tokyo/month/2026-06-01",
