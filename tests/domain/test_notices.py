@@ -13,6 +13,7 @@ from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    Ending,
     accounts_parked,
     audit_head,
     close_behind,
@@ -28,7 +29,6 @@ from domain.notices import (
 )
 from domain.periods import Days
 from domain.refused import Refused
-from domain.renewals import Ending
 from domain.taxation import TaxEvidence
 
 pytestmark = pytest.mark.fast
