@@ -22,6 +22,7 @@ from domain.notices import (
     dependency_back,
     document_held,
     document_posted,
+    master_refused,
     run_blocked,
     run_stage_entered,
     threshold_reached,
@@ -79,6 +80,7 @@ NOTICES = [
         )
     ),
     contract_ending(Ending("C-1", "acme", "tokyo", date(2027, 1, 1), 30, 2)),
+    master_refused(Refused("field_not_owned", "name", "owned by crm"), source="shop", event_id="1", version=2),
     accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
     close_behind(
         "tokyo/month/2026-06-01",
