@@ -13,9 +13,11 @@ from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    Ending,
     accounts_parked,
     audit_head,
     close_behind,
+    contract_ending,
     dependency_away,
     dependency_back,
     document_held,
@@ -63,6 +65,7 @@ NOTICES = [
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
     audit_head(Head(7, bytes(32))),
+    contract_ending(Ending("C-1", "acme", "berlin", date(2027, 1, 1), 30, 2)),
     threshold_reached(
         Alert(
             subscription="s-1",
