@@ -66,6 +66,7 @@ NOTICES = [
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
     audit_head(Head(7, bytes(32))),
+    contract_ending(Ending("C-1", "acme", "berlin", date(2027, 1, 1), 30, 2)),
     threshold_reached(
         Alert(
             subscription="s-1",
