@@ -43,7 +43,8 @@ class Crm:
                 properties = pika.BasicProperties(
                     content_type="application/cloudevents+json", delivery_mode=2, user_id=user or self.upstream.user
                 )
-                channel.basic_publish(exchange, "tallyline.master.account.v1", body, properties, mandatory=True)
+                key = f"{self.upstream.user}.tallyline.master.account.v1"
+                channel.basic_publish(exchange, key, body, properties, mandatory=True)
 
     def rows(self, sql):
         with self.engine.connect() as conn:
