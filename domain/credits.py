@@ -9,7 +9,7 @@ from typing import Final, Literal
 from domain.canonical import decimal_text
 from domain.definitions import DefinitionInvalid
 from domain.discounts import percentage_of
-from domain.money import Currency, Money, total
+from domain.money import EXACT, Currency, Money, total
 
 Kind = Literal["granted", "drawn", "returned", "expired", "carried"]
 _HUNDRED: Final = 100
@@ -245,15 +245,19 @@ def _available(grant: Grant, grants: Iterable[Grant], entries: Sequence[Entry]) 
 
 def _least_rest(rollover: Rollover, carried: Money, left: Money) -> Money:
     """The least part of what is left that still carries so much on."""
-    unit = Decimal(1).scaleb(-left.currency.minor_units)
-    low, high = 0, int(left.amount / unit)
+    currency = left.currency
+    low, high = 0, int(left.amount.scaleb(currency.minor_units, EXACT))
     while low < high:
         middle = (low + high) // 2
-        if rollover.of(Money(unit * middle, left.currency)) >= carried:
+        if rollover.of(_of_minor_units(middle, currency)) >= carried:
             high = middle
         else:
             low = middle + 1
-    return Money(unit * high, left.currency)
+    return _of_minor_units(high, currency)
+
+
+def _of_minor_units(count: int, currency: Currency) -> Money:
+    return Money(Decimal(count).scaleb(-currency.minor_units, EXACT), currency)
 
 
 def _carried(grant: Grant, amount: Money) -> Grant:
