@@ -245,15 +245,19 @@ def _available(grant: Grant, grants: Iterable[Grant], entries: Sequence[Entry]) 
 
 def _least_rest(rollover: Rollover, carried: Money, left: Money) -> Money:
     """The least part of what is left that still carries so much on."""
-    places = left.currency.minor_units
-    low, high = 0, int(left.amount.scaleb(places, EXACT))
+    currency = left.currency
+    low, high = 0, int(left.amount.scaleb(currency.minor_units, EXACT))
     while low < high:
         middle = (low + high) // 2
-        if rollover.of(Money(Decimal(middle).scaleb(-places, EXACT), left.currency)) >= carried:
+        if rollover.of(_of_minor_units(middle, currency)) >= carried:
             high = middle
         else:
             low = middle + 1
-    return Money(Decimal(high).scaleb(-places, EXACT), left.currency)
+    return _of_minor_units(high, currency)
+
+
+def _of_minor_units(count: int, currency: Currency) -> Money:
+    return Money(Decimal(count).scaleb(-currency.minor_units, EXACT), currency)
 
 
 def _carried(grant: Grant, amount: Money) -> Grant:
