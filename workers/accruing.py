@@ -15,7 +15,7 @@ from domain.rating import correction
 from domain.revenue import AccountingPeriodBlocked, AccountingPeriodClosed, earned, next_period
 from workers import recognising
 from workers.rating import Rated, Run, rated
-from workers.store import accruals, rated_usages, replay_money, revenue, revenue_runs, run_drafts
+from workers.store import accruals, rated_usages, replay_money, revenue_runs, run_drafts
 from workers.store.accruals import Accrual
 from workers.store.replay_money import Line
 from workers.store.revenue_runs import AccountingPeriod, Recognised
@@ -44,7 +44,7 @@ def close(conn: Connection, meant: AccountingPeriod, *, person: str, reason: str
     _require_next(conn, meant)
     done = recognising.recognise(conn, meant)
     found, unpriced = _unbilled(conn, meant)
-    accruals.keep(conn, meant, [*found, *_parked(conn, meant)])
+    accruals.keep(conn, meant, found)
     booked = accruals.book(conn, meant)
     accruals.close(conn, meant, person=person, reason=reason, unpriced=unpriced)
     return Closing(done, booked, unpriced)
@@ -134,18 +134,6 @@ def _earned(
         amount = sum((part.amount for period, part in parts.items() if period <= meant.period), Decimal(0))
         if amount:
             yield Accrual(
-                line.run.billing_period_id, line.run.subscription_id, line.metric_id, None, line.run.currency,
+                line.run.billing_period_id, line.run.subscription_id, line.metric_id, line.run.currency,
                 price.revenue_account, price.asset_account, amount,
-            )  # fmt: skip
-
-
-def _parked(conn: Connection, meant: AccountingPeriod) -> Iterator[Accrual]:
-    """What drafts whose accounts are parked will earn by the end of the period once they are issued."""
-    drafts = accruals.parked(conn, meant, limit=PREVIEWED_MAX)
-    for each in revenue.planned(conn, drafts):
-        amount = sum((part.amount for period, part in each.earned.items() if period <= meant.period), Decimal(0))
-        if amount:
-            yield Accrual(
-                drafts[each.line.invoice_id], None, None, each.line.invoice_id, each.line.currency,
-                each.line.revenue_account, each.line.asset_account, amount,
             )  # fmt: skip

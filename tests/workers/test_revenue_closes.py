@@ -109,6 +109,18 @@ def test_late_usage_of_a_billed_month_is_accrued_by_the_difference(june):
     assert june.close("2026-06").accrued == {"USD": Decimal("41.26")}
 
 
+def test_what_an_account_is_parked_with_is_accrued_as_what_the_next_run_bills(june):
+    june.bound.run("""update legal_entities set breakers = '{"lines_max": 1}'""")
+    try:
+        run = june.request(june.period_of("2026-06-01"), posting_on="2026-06-30")
+        june.month.approve(run)
+        assert june.bound.one("select count(*) from account_holds") > 0
+
+        assert june.close("2026-06").accrued == {"USD": JUNE}
+    finally:
+        june.bound.run("update legal_entities set breakers = '{}'")
+
+
 def test_a_fee_of_a_period_that_goes_on_is_accrued_by_its_days(books):
     books.sell()
     books.bound.run("update subscriptions set starts_at = '2026-06-15 04:00Z'")

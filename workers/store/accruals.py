@@ -44,18 +44,12 @@ join billing_runs r on r.id = i.billing_run_id
 where s.legal_entity_id = :entity and s.earned_in < s.period and s.period > :period and s.earned_in <= :period
 group by 1, 3, 4, 5, 6, 7 having sum(s.amount) <> 0 order by i.id
 """)
-#: Drafts whose run has issued the others: their accounts are parked.
-_PARKED = text("""
-select i.id, r.billing_period_id from invoices i join billing_runs r on r.id = i.billing_run_id
-join billing_periods p on p.id = r.billing_period_id
-where i.legal_entity_id = :entity and i.state = 'taxed' and p.starts_on < :end_on order by i.id limit :limit
-""")
 _INSERT = text("""
-insert into accruals (legal_entity_id, period, billing_period_id, subscription_id, metric_id, invoice_id, currency,
+insert into accruals (legal_entity_id, period, billing_period_id, subscription_id, metric_id, currency,
   revenue_account, asset_account, amount)
 select :entity, cast(:period as date), t.* from unnest(cast(:billing_periods as integer[]),
-  cast(:subscriptions as integer[]), cast(:metrics as integer[]), cast(:invoices as bigint[]),
-  cast(:currencies as text[]), cast(:revenues as text[]), cast(:assets as text[]), cast(:amounts as numeric[])) as t
+  cast(:subscriptions as integer[]), cast(:metrics as integer[]), cast(:currencies as text[]),
+  cast(:revenues as text[]), cast(:assets as text[]), cast(:amounts as numeric[])) as t
 """)
 _BOOK = booking(
     """select k.kind, a.legal_entity_id, cast(null as bigint) as invoice_id, k.posting_on, a.currency, k.description,
@@ -77,12 +71,11 @@ values (:entity, :period, :person, :reason, :unpriced)
 
 @dataclass(frozen=True, slots=True)
 class Accrual:
-    """What is earned and not billed: of one subscription for a metric that no document holds, or of a parked draft."""
+    """What one subscription owes for a metric that no document holds, as far as it is earned in the period."""
 
     billing_period_id: int
-    subscription_id: int | None
-    metric_id: int | None
-    invoice_id: int | None
+    subscription_id: int
+    metric_id: int
     currency: str
     revenue_account: str
     asset_account: str
@@ -97,11 +90,6 @@ def under_way(conn: Connection, meant: AccountingPeriod) -> list[int]:
 def billing_periods(conn: Connection, meant: AccountingPeriod) -> Sequence[Row[Any]]:
     """The billing periods that may hold usage of the accounting period or before which is on no document."""
     return conn.execute(_PERIODS, {**meant.values, "months_back": MONTHS_BACK}).all()
-
-
-def parked(conn: Connection, meant: AccountingPeriod, *, limit: int) -> dict[int, int]:
-    """The billing periods of drafts that are not issued with the others of their run, by draft."""
-    return {row.id: row.billing_period_id for row in conn.execute(_PARKED, {**meant.values, "limit": limit})}
 
 
 def prices(conn: Connection, meant: AccountingPeriod, ids: Sequence[int]) -> dict[int, Row[Any]]:
@@ -119,7 +107,6 @@ def keep(conn: Connection, meant: AccountingPeriod, found: Sequence[Accrual]) ->
             "billing_periods": [each.billing_period_id for each in found],
             "subscriptions": [each.subscription_id for each in found],
             "metrics": [each.metric_id for each in found],
-            "invoices": [each.invoice_id for each in found],
             "currencies": [each.currency for each in found],
             "revenues": [each.revenue_account for each in found],
             "assets": [each.asset_account for each in found],

@@ -101,7 +101,7 @@ create trigger journal_entries_open after insert on journal_entries referencing 
 -- Append-only: what of a line, or of what stands beside the lines, is earned, and recognised, in which period.
 create table revenue_schedules (
   id               bigint generated always as identity primary key,
-  invoice_id       bigint not null references invoices on delete restrict,
+  invoice_id       bigint not null,                 -- with the legal entity and currency that of the line: the trigger below
   invoice_line_id  bigint references invoice_lines on delete restrict,
   invoice_adjustment_id bigint references invoice_adjustments on delete restrict,
   kind             text not null default 'scheduled' check (kind in ('scheduled', 'undone')),   -- undone: it is void
@@ -110,15 +110,16 @@ create table revenue_schedules (
   amount           numeric not null check (amount <> 0),
   method           text not null check (method in ('as_incurred', 'daily', 'monthly')),
   is_deferred      boolean not null,                -- recognised by a run; else with the document itself
-  legal_entity_id  text not null references legal_entities on delete restrict,
+  legal_entity_id  text not null,
   currency         char(3) not null,
   revenue_account  text not null,
   deferred_account text not null,
   asset_account    text not null,
   check (num_nonnulls(invoice_line_id, invoice_adjustment_id) = 1),
-  unique (invoice_line_id, kind, earned_in),
-  unique (invoice_adjustment_id, kind, earned_in)
+  unique (invoice_line_id, kind, earned_in)
 );
+create unique index revenue_schedules_adjustment on revenue_schedules (invoice_adjustment_id, kind, earned_in)
+  where invoice_adjustment_id is not null;
 create index revenue_schedules_invoice on revenue_schedules (invoice_id);
 create index revenue_schedules_deferred on revenue_schedules (legal_entity_id, period) where is_deferred;
 create index revenue_schedules_late on revenue_schedules (legal_entity_id, period) where earned_in < period;
@@ -170,7 +171,7 @@ create table accruals (                             -- append-only: what was ear
   billing_period_id integer not null references billing_periods on delete restrict,
   subscription_id   integer references subscriptions on delete restrict,
   metric_id         integer references metrics on delete restrict,
-  invoice_id        bigint references invoices on delete restrict,   -- posted in a later period, or not issued yet
+  invoice_id        bigint references invoices on delete restrict,   -- posted in a later period
   currency          char(3) not null,
   revenue_account   text not null,
   asset_account     text not null,
