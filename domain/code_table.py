@@ -121,7 +121,7 @@ quota_exceeded medium
     Find out why, or raise the quota, then replay.
 meter_unknown medium
     No meter has the event's type.
-    Publish the meter, then replay.
+    Publish the meter, then replay; or correct the type with `tallyline replay edit`.
 meter_invalid medium
     A meter's definition contradicts itself.
     Correct the field that is named.
@@ -133,7 +133,7 @@ field_missing medium
     Send the field.
 field_invalid medium
     A field of the data is not of the kind that the meter's version demands.
-    Send the kind that is named.
+    Send the kind that the sentence names; a CSV file needs a mapping for whatever is no text.
 time_too_old medium
     The usage happened longer before its receipt than the meter allows.
     Decide with finance; raise the age, then replay, or dismiss.
@@ -172,10 +172,10 @@ exclusion_rule_invalid medium
     Correct the field that is named.
 quantity_missing medium
     The event lacks a property without which a metric has no quantity.
-    Amend the event, or bill with the exception overridden.
+    Give what is missing with `tallyline replay edit`, or bill without it: `tallyline close` with --override.
 quantity_invalid medium
     A property that a metric reads is not what it must be: a number, or add or remove.
-    Amend the event, or bill with the exception overridden.
+    Give what is missing with `tallyline replay edit`, or bill without it: `tallyline close` with --override.
 """
 
 #: What stands between usage and a document that finance can trust.
@@ -269,7 +269,7 @@ postings_unconfirmed high
     Wait; if it lasts, look at the attempts.
 usage_in_flight high
     Usage of the period is neither billed, excluded nor in exception.
-    Find the step that holds it.
+    Call `tallyline close` again: its next run bills what this one left out. What is still there, a step holds.
 stage_out_of_order medium
     A billing run would skip a stage or go back.
     Take the next stage.

@@ -148,6 +148,14 @@ def parse_instant(text: str) -> datetime:
         raise TimeInvalid(f"{text[:64]!r} names no instant: {error}", field="time") from error
 
 
+def instant_or_none(text: str) -> datetime | None:
+    """The instant as `parse_instant` reads it, or None where there is none: for what is refused anyway."""
+    try:
+        return parse_instant(text)
+    except Rejection:
+        return None
+
+
 def _part(text: str | None) -> bytes:
     if text is None:
         return _ABSENT

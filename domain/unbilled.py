@@ -11,6 +11,7 @@ Reason = Literal[
     "in_exception",
     "draft_held",
     "left_to_next_run",
+    "run_blocked",
     "on_its_way",
     "all_excluded",
     "nothing_due",
@@ -21,6 +22,7 @@ MEANINGS: Final[Mapping[Reason, str]] = MappingProxyType(
         "in_exception": "its usage, or its draft, is in exception",
         "draft_held": "its draft waits for approval",
         "left_to_next_run": "it has usage that the next run bills",
+        "run_blocked": "its draft is not made before what is in the way of the run is put right or let pass",
         "on_its_way": "the run has not made its draft yet",
         "all_excluded": "all its usage is excluded by rules",
         "nothing_due": "it has no usage, and nothing is due without",
@@ -32,6 +34,7 @@ MEANINGS: Final[Mapping[Reason, str]] = MappingProxyType(
 class Usage:
     """What is known of a subscription in a period that has no document with a line of it.
 
+    `is_owed`: the run has not made its draft; `is_stopped`: and something is in the run's way.
     `exceptions` counts what is open by code, `excluded` what each rule excludes; `usages` are the billable ones.
     """
 
@@ -41,6 +44,7 @@ class Usage:
     excluded: Mapping[str, int] = field(default_factory=dict)
     has_draft: bool = False
     is_owed: bool = False
+    is_stopped: bool = False
     is_left_out: bool = False
 
 
@@ -51,7 +55,7 @@ def reason_of(found: Usage) -> Reason:
     if found.has_draft:
         return "draft_held"
     if found.is_owed:
-        return "on_its_way"
+        return "run_blocked" if found.is_stopped else "on_its_way"
     if found.usages or found.is_left_out:
         return "left_to_next_run"
     if found.excluded:

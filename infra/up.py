@@ -4,11 +4,13 @@ python -m infra.up [PROCESS TYPE]...
 """
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from infra import tour
@@ -23,6 +25,12 @@ ADDRESSES = ROOT / ".dev" / "up.env"
 #: What others need to reach the same servers.
 VARIABLES = ("TALLYLINE_DATABASE_URL", "TALLYLINE_AMQP_URL", "TALLYLINE_RABBIT_API_URL", "TALLYLINE_REDIS_URL")
 SERVED_S_MAX = 60.0
+#: How long the last lines of the fleet may take to be printed once it has ended.
+RELAYED_S_MAX = 5.0
+#: What honcho says of signals, which may come before we have heard of the Ctrl-C.
+SIGNALLED = re.compile(r"^\S+ system +\| (SIG[A-Z]+ received|sending SIG)")
+#: What a line has that tells of something wrong.
+WRONG = ('"level": "error"', '"level": "critical"', "Traceback")
 POLL_S = 0.2
 
 
@@ -34,16 +42,37 @@ def main(types: Sequence[str]) -> int:
     environment = {**os.environ, "TALLYLINE_MODE": "fleet"}
     # The terminal's Ctrl-C reaches honcho as well: we wait until it has ended its processes. Caught, not ignored:
     # what is ignored would stay so in everything that we start.
-    signal.signal(signal.SIGINT, lambda *_: None)
+    ending = threading.Event()
+    signal.signal(signal.SIGINT, lambda *_: ending.set())
     prepare(environment)
-    fleet = subprocess.Popen([sys.executable, "-m", "honcho", "start", *types], cwd=ROOT, env=environment)
+    # In a session of its own honcho would miss the Ctrl-C, so it stays in ours; only what it prints goes through us.
+    fleet = subprocess.Popen(
+        [sys.executable, "-m", "honcho", "start", *types], cwd=ROOT, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+    )  # fmt: skip
+    shown = threading.Thread(target=relay, args=(fleet.stdout, ending), daemon=True)
+    shown.start()
     try:
         if is_served(fleet, environment):
             (greet if environment.get(NAMED_VARIABLE) else give_tour)(environment)
         code = fleet.wait()
+        shown.join(RELAYED_S_MAX)
     finally:
         ADDRESSES.unlink(missing_ok=True)
     return code if code >= 0 else 128 - code
+
+
+def relay(lines: Iterable[str] | None, ending: threading.Event) -> None:
+    """Print what the processes print. After Ctrl-C only what went wrong: how they end is no news to who ended them."""
+    is_said = False
+    for line in lines or ():
+        if SIGNALLED.search(line):
+            continue
+        if ending.is_set() and not is_said:
+            is_said = True
+            print("[up] Ctrl-C: ending the processes, which give back what they have begun", flush=True)
+        if not ending.is_set() or any(each in line for each in WRONG):
+            print(line, end="", flush=True)
 
 
 def prepare(environment: Mapping[str, str]) -> None:
@@ -53,7 +82,7 @@ def prepare(environment: Mapping[str, str]) -> None:
     api.import_definitions(definitions((), vhost=api.vhost))
 
 
-def is_served(fleet: subprocess.Popen[bytes], environment: Mapping[str, str]) -> bool:
+def is_served(fleet: subprocess.Popen[str], environment: Mapping[str, str]) -> bool:
     """Wait until a worker serves the queue of the tour; False when the fleet ends, or has none within a minute."""
     deadline = time.monotonic() + SERVED_S_MAX
     while time.monotonic() < deadline and fleet.poll() is None:
@@ -65,6 +94,7 @@ def is_served(fleet: subprocess.Popen[bytes], environment: Mapping[str, str]) ->
 
 def give_tour(environment: Mapping[str, str]) -> None:
     """Set the stage and say where to look. A tour that fails is said, and the fleet runs on without it."""
+    print("[up] The processes run; now the demo's contracts are published and its usage is sent ...", flush=True)
     try:
         made = tour.set_the_stage(environment)
     except subprocess.CalledProcessError as failure:

@@ -113,7 +113,7 @@ def _exception(refused: Refused, meters: Mapping[str, int]) -> NewException:
         source=_text(event.get("source")),
         event_id=_text(event.get("id")),
         subject=_text(event.get("subject")),
-        happened_at=refused.happened_at,
+        happened_at=refused.happened_at or refused.claimed_at,
         correlation_id=f"receipt/{refused.receipt_id}",
         facts={"field": refused.refusal.field, "user": refused.user},
     )

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from domain.canonical import canonical_json
 from domain.errors import Rejection
-from domain.events import key16, parse_instant, payload_hash
+from domain.events import instant_or_none, key16, parse_instant, payload_hash
 from domain.validation import objection, version_for
 from queues.contracts import Checked, Delivery, Reading, Refusal, Unusable, read
 from workers.store import register
@@ -40,6 +40,7 @@ class Refused:
     user: str
     source_id: int | None = None
     happened_at: datetime | None = None
+    claimed_at: datetime | None = None  # when it says it happened; the totals count by `happened_at` alone
 
 
 @dataclass(slots=True)
@@ -293,5 +294,7 @@ def _refuse(  # noqa: PLR0913 -- two of them only where more is known than what 
     key = key16(source, event_id) if isinstance(source, str) and isinstance(event_id, str) else digest
     sifted.tallies[body.receipt_id].refused += 1
     position = place_of(event_no)[1]
-    refused = Refused(body.receipt_id, position, UUID(bytes=key), digest, refusal, body.user, *place)
+    event = body.reading.checked[event_no - body.first_event_no]
+    claimed_at = None if isinstance(event, Refusal) else instant_or_none(event.time)
+    refused = Refused(body.receipt_id, position, UUID(bytes=key), digest, refusal, body.user, *place, claimed_at)
     sifted.refused.append(refused)

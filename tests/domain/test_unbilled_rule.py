@@ -16,6 +16,8 @@ from domain.unbilled import MEANINGS, Reason, Usage, reason_of
         (Usage(is_active=True, usages=2, excluded={"test flights": 3}), "left_to_next_run"),
         (Usage(is_active=True, is_left_out=True), "left_to_next_run"),
         (Usage(is_active=True, usages=2, is_owed=True), "on_its_way"),
+        (Usage(is_active=True, usages=2, is_owed=True, is_stopped=True), "run_blocked"),
+        (Usage(is_active=True, is_stopped=True), "nothing_due"),
         (Usage(is_active=True, usages=2, has_draft=True), "draft_held"),
         (Usage(is_active=True, usages=2, has_draft=True, exceptions={"price_not_found": 1}), "in_exception"),
         (Usage(is_active=False, exceptions={"quantity_missing": 1}), "in_exception"),

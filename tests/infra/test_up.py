@@ -4,6 +4,7 @@ import os
 import signal
 import stat
 import sys
+import threading
 from pathlib import Path
 
 import pika
@@ -45,8 +46,31 @@ def test_the_fleet_takes_usage_shows_a_planted_dead_letter_and_ends_on_ctrl_c(fl
         eventually(lambda: counted(conn) == (tour.EVENTS - 1, 1))
 
     os.killpg(running.pid, signal.SIGINT)
-    running.communicate(timeout=30)
+    last, _ = running.communicate(timeout=30)
     assert not up.ADDRESSES.exists()
+    assert "Ctrl-C: ending the processes" in last
+    assert "SIGTERM" not in last
+    assert "honcho" not in last.lower()
+    assert "dramatiq" not in last.lower()
+
+
+def test_after_ctrl_c_only_what_goes_wrong_is_printed(capsys):
+    ending = threading.Event()
+
+    def lines():
+        yield "validate.1 | works\n"
+        yield "14:10:32 system      | SIGINT received\n"
+        ending.set()
+        yield "system | sending SIGTERM to validate.1\n"
+        yield 'validate.1 | {"level": "error", "event": "could not give back"}\n'
+        yield "system | validate.1 stopped (rc=0)\n"
+
+    up.relay(lines(), ending)
+
+    first, said, wrong = capsys.readouterr().out.splitlines()
+    assert first == "validate.1 | works"
+    assert "Ctrl-C" in said
+    assert "could not give back" in wrong
 
 
 def test_a_tour_that_fails_leaves_the_fleet_alone(monkeypatch, capsys, tmp_path):

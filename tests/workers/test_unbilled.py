@@ -131,11 +131,36 @@ def test_usage_that_came_after_the_seal_is_left_to_the_next_run_unless_it_is_bil
     assert reasons(third) == {"s-b6": "left_to_next_run"}
 
 
-def test_before_drafts_are_made_all_is_on_its_way(third):
+def test_before_drafts_are_made_all_waits_for_what_is_in_the_way_of_the_run(third):
     third.use(*MARCH, ("x1", "ZZ", "N9", 100))
     third.request()
 
+    assert set(reasons(third).values()) == {"run_blocked"}
+
+
+def test_while_nothing_is_in_the_way_it_is_on_its_way(third):
+    third.use(*MARCH)
+    third.bound.run(
+        """insert into billing_runs (billing_period_id, lot, invoice_on, posting_on, requested_by)
+           select id, lot, '2026-03-31', '2026-03-31', 'bob' from billing_periods where id = :id""",
+        id=third.period,
+    )
+
     assert set(reasons(third).values()) == {"on_its_way"}
+
+
+def test_a_draft_that_is_made_and_empty_is_not_on_its_way_while_another_is_blocked(third):
+    third.use(*MARCH)
+    third.bound.run(
+        """delete from prices where contract_version_id in (
+             select v.id from contract_versions v join contracts c on c.id = v.contract_id where c.ref = 'c-ua')"""
+    )
+    third.request()
+
+    assert third.bound.rows(
+        "select state from invoices i join contracts c on c.id = i.contract_id where c.ref = 'c-b6'"
+    ) == [("empty",)]
+    assert reasons(third) == {"s-b6": "nothing_due", "s-dl": "draft_held", "s-ua": "in_exception"}
 
 
 def test_one_that_is_not_active_is_told_only_if_all_are_asked_for(third):

@@ -7,14 +7,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from domain.approvals import Effect
+from domain.authority import Acting
 from domain.errors import Rejection
+from domain.price_books import PriceBookInvalid
 from workers.cli import console, reach
 from workers.cli.acting import As, acting
-from workers.cli.audit import change_of
-from workers.cli.console import AsJson, Failure
+from workers.cli.audit_story import story
+from workers.cli.console import FOUND, AsJson, Failure
 from workers.cli.status import money_text
 from workers.cli.working import work_here
 from workers.deeds import doing
+from workers.deeds.doing import Done
 from workers.deeds.previewing import CHANGES_MAX, preview
 from workers.store import approvals
 from workers.store.approvals import Asked
@@ -57,10 +60,25 @@ def approve(
         elif refuse:
             facts = {"request": doing.refuse(acting(as_), request, note=note).id, "state": "refused"}
         else:
-            done = doing.grant(acting(as_), request, note=note)
+            done = _granted(acting(as_), request, note)
             work_here(done.carried.hints)
             facts = {"request": request, "state": "granted", "did": done.plan.summary, **done.carried.facts}
     _tell(facts, as_json=as_json)
+
+
+def _granted(who: Acting, request: int, note: str) -> Done:
+    """Grant it. Raises `Failure` where its file does not fit any more, which is no fault of whoever decides."""
+    try:
+        return doing.grant(who, request, note=note)
+    except (MasterInvalid, PriceBookInvalid) as error:
+        with snapshot() as conn:
+            asked = approvals.one(conn, request)
+        by = "somebody else" if asked is None else asked.requested_by
+        sentence = f"request {request} of {by} cannot be carried out any more, since others changed what it is about"
+        fix = (
+            f"have {by} correct the file and ask anew; `tallyline approve {request} --refuse --note WHY` ends this one"
+        )
+        raise Failure(f"{sentence}: {error}", fix=fix, code=FOUND) from None
 
 
 def _list(state: str | None, *, as_json: bool) -> None:
@@ -117,8 +135,8 @@ def _show(request: int, *, as_json: bool) -> None:
         return
     _tell({name: value for name, value in facts.items() if name != "changes"}, as_json=False)
     if changes:
-        rows = [[each.action, each.subject, change_of(each)] for each in changes]
-        console.out().print(console.table("What it would change", ["action", "of", "change"], rows))
+        rows = [[story(each)] for each in changes]
+        console.out().print(console.table("What it would change", ["once it is granted"], rows))
         if len(changes) == CHANGES_MAX:
             console.out().print(f"There may be more than these {CHANGES_MAX} changes.")
 
@@ -126,6 +144,8 @@ def _show(request: int, *, as_json: bool) -> None:
 def _tell(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         console.print_json(facts)
+    elif "did" in facts:
+        console.out().print(console.plain(f"request {facts['request']} is granted and done: {facts['did']}"))
     else:
         rows = [[name, value] for name, value in facts.items() if value not in (None, {}, "")]
         console.out().print(console.table("", ["field", "value"], rows))

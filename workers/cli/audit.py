@@ -1,19 +1,20 @@
 """`tallyline audit`: who changed what and why, whether the log is whole, and an export for auditors."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from domain.audit import Entry, Head, Problem, verify
 from workers.cli import console, reach
 from workers.cli.audit_file import Export, write
+from workers.cli.audit_story import story
 from workers.cli.console import FOUND, AsJson, Failure, count
 from workers.store import audit as store
 from workers.store.audit import Filter, Recorded
@@ -21,12 +22,6 @@ from workers.store.database import snapshot
 
 #: Problems that are shown; a chain that was cut in its middle may have very many.
 PROBLEMS_MAX: Final = 100
-#: Of a new row: its number in the database, and who and when, which stand beside it.
-_SAYS_NOTHING: Final = {"id", "recorded_at", "recorded_by", "superseded_at"}
-#: Texts of instants that stand for no beginning and no end.
-_EVER: Final = ("0001-01-01", "9999-12-31")
-#: Characters of a change that a table shows.
-CHANGE_SHOWN_MAX: Final = 400
 #: A number and a hash, as they are shown and told.
 _HEAD: Final = re.compile(r"[1-9][0-9]{0,17}:[0-9a-f]{64}", re.ASCII)
 
@@ -46,7 +41,10 @@ def list_(
     limit: Annotated[int, typer.Option(min=1, max=store.ROWS_MAX, help="Entries to show, the newest first.")] = 20,
     as_json: AsJson = False,
 ) -> None:
-    """List changes, the newest first: who, when, why, what was before and what is after, and under which approval.
+    """List changes, the newest first: who did what to what, when and why, and under which request it was approved.
+
+    A change tells what was before and what is after. With --json each entry also has the action that --action takes and
+    all members of the row.
 
     Example: tallyline audit list --action contracts --since 2026-01-01
     """
@@ -54,43 +52,19 @@ def list_(
     with reach.database(), snapshot() as conn:
         found = store.page(conn, wanted, rows=limit, below=below)
     if as_json:
-        console.print_json([asdict(each) for each in found])
+        console.print_json([{**asdict(each), "story": story(each)} for each in found])
         return
     if not found:
         console.out().print("Nothing was recorded that fits.")
         return
-    columns = ["no#", "at", "who", "action", "of", "why", "approval#", "change"]
+    columns = ["no#", "at (UTC)", "who did what", "why", "request#"]
     console.out().print(console.table("Audit log", columns, [_shown(each) for each in found]))
     if len(found) == limit and found[-1].no > 1:
         console.out().print(f"more: --below {found[-1].no}")
 
 
 def _shown(each: Recorded) -> list[object]:
-    at = each.recorded_at.strftime("%Y-%m-%d %H:%M:%S")
-    return [each.no, at, each.person, each.action, each.subject, each.reason, each.approval_id, change_of(each)]
-
-
-def change_of(each: Recorded) -> str:
-    """What is now, beside what was where that is known: `ends_at: a -> b`."""
-    before, after = each.before or {}, _told(each.after or {}, is_new=not each.before)
-    parts = []
-    for name in sorted({*before, *after}, key=lambda name: (name not in after, name)):
-        if name not in before or before.get(name) != after.get(name):
-            was = f"{before[name]} -> " if name in before else ""
-            parts.append(f"{name}: {was}{after.get(name, 'gone')}")
-    words = ", ".join(parts)
-    return words if len(words) <= CHANGE_SHOWN_MAX else words[:CHANGE_SHOWN_MAX] + " ..."
-
-
-def _told(after: Mapping[str, Any], *, is_new: bool) -> Mapping[str, Any]:
-    """The members that say something: of a new row not its key, nor that it has no end and no beginning."""
-    if not is_new:
-        return after
-    return {
-        name: value
-        for name, value in after.items()
-        if name not in _SAYS_NOTHING and value not in (None, "", [], {}) and not str(value).startswith(_EVER)
-    }
+    return [each.no, f"{each.recorded_at:%Y-%m-%d %H:%M}", story(each), each.reason, each.approval_id]
 
 
 @app.command("verify")

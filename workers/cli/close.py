@@ -9,10 +9,11 @@ from typing import Annotated
 
 import typer
 
-from workers.cli import billing, console, reach, unbilled
+from domain.authority import NotPermitted
+from workers.cli import billing, close_say, console, reach, unbilled
 from workers.cli.acting import As, Wish, acting, have_done
 from workers.cli.billing import Dates
-from workers.cli.console import FOUND, AsJson, Failure, count
+from workers.cli.console import AWAITS, FOUND, OK, AsJson, Failure, count
 from workers.deeds.doing import Done
 from workers.embedded import run as embedded
 from workers.store.billing_looks import PARKED, Period, Standing
@@ -55,8 +56,7 @@ def close(
     Every active subscription ends with a document, or with a reason that --unbilled tells.
     Example: tallyline close pony 2013-01 --override quantity_missing --reason "diverted flights" --approve
     """
-    if override and not reason:
-        raise Failure("an override needs a reason", fix='add --reason "why it is right to bill without them"')
+    close_say.require_override(override or (), reason)
     said = Said(tuple(override or ()), reason or "", approve, watch or not reach.is_fleet())
     with reach.database():
         meant = billing.find_period(entity, period, cycle)
@@ -67,39 +67,68 @@ def close(
             _say_done(meant, as_json=as_json)
             return
         do = partial(have_done, acting(as_), as_json=as_json)
-        now = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
+        went = _press(meant, Dates(_date(invoice_on), _date(posting_on)), said, do)
         without = unbilled.of(meant)
-    _show(meant, now, without, as_json=as_json)
-    if now.blockers_before_approval or now.held:
-        raise typer.Exit(FOUND)
+    _show(meant, went, without, as_json=as_json)
+    if went.code:
+        raise typer.Exit(went.code)
 
 
 def _date(at: datetime | None) -> date | None:
     return None if at is None else at.date()
 
 
-def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Standing:
+@dataclass(frozen=True, slots=True)
+class Went:
+    """How far it went, and which codes were to be let pass that are not in the way."""
+
+    now: Standing
+    idle: Sequence[str]
+
+    @property
+    def code(self) -> int:
+        """The exit code: whether anything is in the way, or only an approval."""
+        if self.now.blockers_before_approval or self.now.held:
+            return FOUND
+        return AWAITS if self.now.blockers else OK
+
+
+def _press(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> Went:
     with nullcontext() if reach.is_fleet() else embedded.running():
         # Who approves need not be one who may ask for a run: there is one that waits for nothing else.
         waiting = None if said.overrides or dates != Dates() else billing.awaits_approval(meant)
         if waiting is None or not said.is_approved:
-            waiting = int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+            waiting = _asked(meant, dates, said, do)
         return _go_on(waiting, said, do)
 
 
-def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Standing:
+def _asked(meant: Period, dates: Dates, said: Said, do: Callable[[Wish], Done]) -> int:
+    """The run that is asked for or gone on with. Raises `Failure` for one who may approve and has nothing to."""
+    try:
+        return int(do(billing.to_press(meant, dates)).carried.facts["run_id"])
+    except NotPermitted as refused:
+        if not said.is_approved:
+            raise
+        sentence = f"there are no drafts of {meant.legal_entity_id} {meant.name} to approve yet, and {refused.sentence}"
+        fix = f"have somebody with that role call `tallyline close {meant.legal_entity_id} {meant.name}` first"
+        raise Failure(sentence, fix=fix, code=FOUND) from None
+
+
+def _go_on(run: int, said: Said, do: Callable[[Wish], object]) -> Went:
     """Go as far as what the person said allows."""
     look = billing.at_rest if said.is_watched else billing.standing
-    now = look(run)
+    now, idle = look(run), []
     for code in said.overrides:
-        for blocker in now.blockers:
-            if blocker.code == code:
-                do(billing.to_override(run, blocker, said.reason))
-                now = look(run)
+        found = [blocker for blocker in now.blockers if blocker.code == code]
+        for blocker in found:
+            do(billing.to_override(run, blocker, said.reason))
+            now = look(run)
+        if not found:
+            idle.append(code)
     if said.is_approved and not now.blockers_before_approval:
         do(billing.to_approve(run))
         now = look(run)
-    return now
+    return Went(now, idle)
 
 
 def _say_done(period: Period, *, as_json: bool) -> None:
@@ -109,9 +138,10 @@ def _say_done(period: Period, *, as_json: bool) -> None:
     console.out().print(f"{period.legal_entity_id} {period.name} is closed, and no usage has come since.")
 
 
-def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json: bool) -> None:
+def _show(period: Period, went: Went, without: Sequence[Unbilled], *, as_json: bool) -> None:
+    now = went.now
     if as_json:
-        told = {**asdict(now), "unbilled": unbilled.counts(without)}
+        told = {**asdict(now), "unbilled": unbilled.counts(without), "not_in_the_way": went.idle}
         console.print_json({"legal_entity": period.legal_entity_id, "period": str(period.starts_on), **told})
         return
     out = console.out()
@@ -123,7 +153,9 @@ def _show(period: Period, now: Standing, without: Sequence[Unbilled], *, as_json
     if any(each.state == PARKED for each in now.documents):
         out.print("what is parked does not go out with the others: [bold]tallyline parked list[/]")
     if now.blockers:
-        out.print(blockers_table(now))
+        out.print(close_say.blockers_table(now))
+    close_say.idle(went.idle)
+    close_say.left_over(period, now, without)
     if now.stage == "drafted" and not now.approved_by:
         out.print(f"next: look at the drafts, then [bold]tallyline close {period.legal_entity_id} "
                   f"{period.name} --approve[/]", soft_wrap=True)  # fmt: skip
@@ -152,12 +184,3 @@ def print_documents(now: Standing) -> None:
         ]
         columns = ["kind", "state", "documents#", "currency", "net#", "tax#", "gross#"]
         console.out().print(console.table("Documents", columns, rows))
-
-
-def blockers_table(now: Standing) -> object:
-    """What is in the way of the run's next stage, as a table."""
-    rows = [
-        [each.code, count(each.count), each.money_at_risk or "", "by name" if each.is_overridable else "no", each.fix]
-        for each in now.blockers
-    ]
-    return console.table("In the way", ["code", "count#", "money at risk#", "can be let pass", "what to do"], rows)

@@ -85,7 +85,7 @@ def add(
     wish = Wish("people.register", {"person": person, "name": name or person, "roles": role}, reason or "registered")
     with reach.database():
         done = have_done(acting(as_), wish, as_json=as_json)
-    _tell(person, f"{done.plan.summary}{'' if done.carried.facts['is_changed'] else ': was so already'}", as_json)
+    _tell(person, f"done: {done.plan.summary}{'' if done.carried.facts['is_changed'] else ': was so already'}", as_json)
 
 
 @app.command("revoke")
@@ -101,7 +101,7 @@ def revoke(person: Who, role: Roles, reason: Reason = None, as_: As = None, as_j
         done = have_done(acting(as_), wish, as_json=as_json)
     if not done.carried.facts["revoked"]:
         raise Failure(f"{person} held none of these roles", fix="`tallyline people list` shows who holds which")
-    _tell(person, done.plan.summary, as_json)
+    _tell(person, f"done: {done.plan.summary}", as_json)
 
 
 @app.command("disable")
@@ -116,7 +116,7 @@ def disable(person: Who, reason: Reason = None, as_: As = None, as_json: AsJson 
         done = have_done(acting(as_), wish, as_json=as_json)
     if not done.carried.facts["is_changed"]:
         raise Failure(f"{person} is not registered, or disabled already", fix="`tallyline people list` shows everybody")
-    _tell(person, done.plan.summary, as_json)
+    _tell(person, f"done: {done.plan.summary}", as_json)
 
 
 @app.command("bootstrap")

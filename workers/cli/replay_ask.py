@@ -13,12 +13,13 @@ from sqlalchemy import Connection
 from domain.authority import Acting, NotPermitted, roles_for
 from domain.canonical import Json
 from domain.errors import Rejection
-from domain.replays import ReplayKind
+from domain.replays import EditInvalid, ReplayKind
 from workers import replaying
 from workers.cli import console, reach, replay_print
 from workers.cli.acting import Wish, acting, have_done
 from workers.cli.console import FOUND, Failure, count
 from workers.cli.working import work_here
+from workers.deeds.replays import require_help
 from workers.store import acting as names
 from workers.store import replay_selection, replays
 from workers.store.acting import Named
@@ -120,6 +121,8 @@ def ask_and_do(kind: ReplayKind, selection: Selection, reason: str, ask: Ask, *,
         told = planned(wanted, is_kept=ask.yes and not ask.dry_run)
         if not ask.as_json:
             replay_print.print_forecast(told.items, told.forecast)
+        if who is not None and kind == "edit":
+            _require_help(who, told)
         if who is not None and told.replay_id is None and typer.confirm(f"{_VERBS[kind].capitalize()} them?"):
             told = planned(wanted, is_kept=True)
         sent = started(who, told, reason, as_json=ask.as_json) if who and told.replay_id else None
@@ -188,9 +191,7 @@ def started(who: Acting, told: Told, reason: str, *, as_json: bool) -> dict[str,
     try:
         have_done(who, Wish("replay.start", {"replay": told.replay_id}, reason), as_json=as_json)
     except Rejection:
-        with engine().begin() as conn:
-            names.name(conn, Named(who.person, "it was refused"))
-            replays.control(conn, told.replay_id, "cancel")
+        _cancel(who, told)
         raise
     work_here([])
     sent: dict[str, int] = {}
@@ -199,6 +200,22 @@ def started(who: Acting, told: Told, reason: str, *, as_json: bool) -> dict[str,
             if each["state"] != "skipped":
                 sent[each["sort"]] = sent.get(each["sort"], 0) + each["exceptions"]
     return sent
+
+
+def _require_help(who: Acting, told: Told) -> None:
+    """End an edit that would be refused again before anybody is asked; nothing is kept of it. Raises `EditInvalid`."""
+    try:
+        require_help(told.forecast)
+    except EditInvalid:
+        _cancel(who, told)
+        raise
+
+
+def _cancel(who: Acting, told: Told) -> None:
+    if told.replay_id is not None:
+        with engine().begin() as conn:
+            names.name(conn, Named(who.person, "it was refused"))
+            replays.control(conn, told.replay_id, "cancel")
 
 
 def is_terminal() -> bool:

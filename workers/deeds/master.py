@@ -1,5 +1,6 @@
 """The deed `master.publish`: a file of master data, whose parts are each an action of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,7 @@ from sqlalchemy import Connection
 from domain.approvals import NO_MONEY
 from queues.work import Hintable
 from workers.deeds.deed import Carried, Deed, Order, Plan
+from workers.deeds.nouns import counted
 from workers.store import master
 from workers.store.master_rows import Tally
 
@@ -39,18 +41,24 @@ _ACTIONS: Final = {
     "systems": "policies.change",
     "field_owners": "policies.change",
 }
-#: Tables that a summary names.
-_NAMED_MAX: Final = 8
+#: Characters of a summary: a request keeps 2,000. There are fewer tables than fill it.
+_SUMMARY_MAX: Final = 2_000
 
 
 def _plan(conn: Connection, order: Order) -> Plan:
     tally, _ = _publish(conn, order)
     changed = sorted({*tally.new, *tally.changed})
     actions = tuple(sorted({_ACTIONS.get(table, "parties.publish") for table in changed}))
-    parts = ", ".join(f"{_count(tally, table)} {table}" for table in changed[:_NAMED_MAX]) or "nothing new"
     digest = str(order.payload["sha256"])
     # What a publication moves depends on usage that is still to come, so no amount of money stands for it.
-    return Plan(actions, f"master/{digest[:16]}", f"publish {order.payload['file']}: {parts}", NO_MONEY)
+    return Plan(actions, f"master/{digest[:16]}", _summary(tally, changed, str(order.payload["file"])), NO_MONEY)
+
+
+def _summary(tally: Tally, changed: Sequence[str], file: str) -> str:
+    """Everything that is in the file, what takes a second person first: who grants it must see that a tax is in it."""
+    ordered = sorted(changed, key=lambda table: (table not in _ACTIONS, table))
+    parts = ", ".join(counted(_count(tally, table), table) for table in ordered) or "nothing new"
+    return f"publish {file}: {parts}"[:_SUMMARY_MAX]
 
 
 def _count(tally: Tally, table: str) -> int:

@@ -1,15 +1,15 @@
 """Deeds about replays: starting what was planned, stopping it and going on, and taking a dismissal back."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from sqlalchemy import Connection
 
 from domain.approvals import NO_MONEY, Effect, is_more
 from domain.canonical import Json
 from domain.codes import CODES
-from domain.replays import Control, ReplayOutOfOrder, after
+from domain.replays import Control, EditInvalid, ReplayOutOfOrder, after
 from workers import replaying
 from workers.deeds.deed import Carried, Deed, Order, Plan
 from workers.store import audit, parked, replays
@@ -36,7 +36,24 @@ def _plan_start(conn: Connection, order: Order) -> Plan:
     kept = replay.forecast
     if kept is None or not replaying.is_fresh(conn, kept):
         kept = replaying.forecast(conn, replay.id)
-    return Plan(_actions(replay, codes), f"replay/{replay.id}", _summary(replay, codes), _effect(kept["effect"]), kept)
+    if replay.kind == "edit":
+        require_help(kept)
+    return Plan(_actions(replay, codes), _subject(replay), _summary(replay, codes), _effect(kept["effect"]), kept)
+
+
+def _subject(replay: Replay) -> str:
+    """What a request is about: of an edit its exception, so that no two edits of one wait for somebody at once."""
+    ids: Sequence[int] = replay.selection.get("ids") or []
+    return f"exception/{ids[0]}/edit" if replay.kind == "edit" and len(ids) == 1 else f"replay/{replay.id}"
+
+
+def require_help(forecast: Mapping[str, Any]) -> None:
+    """An edit after which the event is refused as before is not asked for. Raises `EditInvalid`."""
+    items = forecast["items"]
+    if items and all(each["state"] == "refused" for each in items):
+        found = items[0]
+        why = "it would stay open" if found["outcome"] == "unchanged" else f"it would be refused: {found['outcome']}"
+        raise EditInvalid(f"the edit does not help exception {found['exception']}: {why}", field="data")
 
 
 def _actions(replay: Replay, codes: Mapping[str, int]) -> tuple[str, ...]:

@@ -106,7 +106,9 @@ def ask(conn: Connection, new: NewRequest, needed: Needed) -> int:
             text("select id from approval_requests where deed = :deed and subject = :subject and state = 'open'"),
             {"deed": new.deed, "subject": new.subject},
         ).scalar_one_or_none()
-        raise ApprovalClosed(f"request {open_} already asks for that: decide or withdraw it first", request=open_)
+        sentence = f"request {open_} already asks for that: it is decided or withdrawn first"
+        fix = f"somebody else calls `tallyline approve {open_}`; who asked for it may call it with --withdraw"
+        raise ApprovalClosed(sentence, request=open_, fix=fix)
     return int(found)
 
 

@@ -46,9 +46,18 @@ _FIXES = {
 }
 
 
+#: What such an error says, where the words of the library are no words of ours.
+_SAYS = {"extra_forbidden": "is not known here"}
+#: What only a price book has: it is another file, which another command publishes.
+_OF_BOOK = {"plans", "valid_from"}
+
+
 def read(file: Path, content: bytes | None = None) -> tuple[Document, MasterData]:
     """Read and check a file without a database. Raises `MasterInvalid` with every problem found."""
     document = master_file.read(file, master_file.content_of(file) if content is None else content)
+    if set(document.values) >= _OF_BOOK:
+        fix = "publish it with `tallyline prices publish`"
+        raise MasterInvalid(file, [document.problem((), "this is a price book and no master data", fix=fix)])
     return document, validated(document, MasterData)
 
 
@@ -66,7 +75,7 @@ def validated(document: Document, model: type[Model]) -> Model:
 def _problems(document: Document, errors: list[ErrorDetails]) -> Iterator[Problem]:
     for error in errors:
         place: Place = tuple(part for part in error["loc"] if part not in _TAGS)
-        sentence = error["msg"].removeprefix("Value error, ")
+        sentence = _SAYS.get(error["type"]) or error["msg"].removeprefix("Value error, ")
         yield document.problem(place, sentence[:1].lower() + sentence[1:], fix=_FIXES.get(error["type"], "correct it"))
 
 

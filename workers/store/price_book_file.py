@@ -59,6 +59,10 @@ class Book(Form):
     plans: Annotated[dict[Slug, Plan], Field(min_length=1, max_length=PLANS_MAX)]
 
 
+#: What only master data have: they are another file, which another command loads.
+_OF_MASTER = {"accounts", "contracts", "legal_entities", "mappings", "meters", "metrics", "sources", "subscriptions"}
+
+
 @dataclass(frozen=True, slots=True)
 class Checked:
     """A file that was looked at: the book if it is one, and every problem in the order of the lines."""
@@ -82,6 +86,9 @@ def check(file: Path, content: bytes | None = None, *, metrics: Mapping[str, Kep
     Raises `MasterInvalid` for a file of which nothing can be read.
     """
     document, problems = read_as_far(file, content_of(file) if content is None else content, _BOUNDS)
+    if "plans" not in document.values and _OF_MASTER & set(document.values):
+        fix = "load it with `tallyline master load`"
+        raise MasterInvalid(file, [document.problem((), "this is master data and no price book", fix=fix)])
     of_form = list(_of_form(document))
     for values in (document.values, _without_unknown(document.values, of_form)):
         problems += _unless_told(problems, [_of_fault(document, fault) for fault in faults(values)])

@@ -24,14 +24,20 @@ select (select count(*) from work w join receipts r
       or exists (select from work w where w.step = 'aggregate' and w.subject = 'batch/' || b.id and w.lane = 'replay')))
 """)
 #: An exception whose period is not known may belong to any period of its time, or of the stretch of time in which it
-#: lies; one without a time, to any at all.
+#: lies; one without a time, to any at all. What is of a source whose usage, of this subject if there is a mapping of
+#: it, has only ever been that of other cycles is theirs: it does not hold up everybody else.
 _EXCEPTIONS = text("""
 select code, sum(how_many)::bigint as how_many, string_agg(money || ' ' || currency, ', ' order by currency) as money
 from (
   select code, currency, count(*) as how_many, trim_scale(round(sum(money_at_risk), 4))::text as money
-  from exceptions where state = 'open' and step in ('validate', 'enrich', 'aggregate')
+  from exceptions x where state = 'open' and step in ('validate', 'enrich', 'aggregate')
     and (billing_period_id = :period or (billing_period_id is null
-      and (happened_at is null or (coalesce(happened_until, happened_at) >= :starts_at and happened_at < :ends_at))))
+      and (happened_at is null or (coalesce(happened_until, happened_at) >= :starts_at and happened_at < :ends_at))
+      and (not exists (select from mappings g where g.source_id = x.source_id) or exists (
+        select from mappings g join subscriptions s on s.id = g.subscription_id
+        join billing_periods p on p.id = :period and p.cycle_id = s.cycle_id
+        where g.source_id = x.source_id and (g.subject = x.subject or not exists (
+          select from mappings o where o.source_id = x.source_id and o.subject = x.subject))))))
   group by code, currency) t
 group by code order by code
 """)

@@ -74,7 +74,10 @@ select m.ref, m.account_id, m.contract, m.is_active, greatest(coalesce(u.usages,
         select 'invoice/' || i.id from invoices i where i.billing_run_id = r.id and i.contract_id = m.contract_id))
     where r.billing_period_id = m.period)
     or exists (select from billing_runs r where r.billing_period_id = m.period and r.stage in ('open', 'frozen')
-      and m.is_active) as is_owed,
+      and m.is_active and not exists (select from invoices i where i.billing_run_id = r.id
+        and i.contract_id = m.contract_id and i.state = 'empty')) as is_owed,
+  exists (select from billing_runs r where r.billing_period_id = m.period and r.stage in ('open', 'frozen')
+    and r.blockers <> '[]') as is_stopped,
   exists (select from billing_runs r join invoices i on i.billing_run_id = r.id and i.contract_id = m.contract_id
     and i.state = 'void' where r.billing_period_id = m.period)
     or exists (select from billing_runs r join work w on w.close_id = r.id and w.outcome = 'left_out'
@@ -101,6 +104,7 @@ def of_period(conn: Connection, period_id: int, *, is_all: bool = False) -> Sequ
                     excluded=row.rules,
                     has_draft=row.has_draft,
                     is_owed=row.is_owed,
+                    is_stopped=row.is_stopped,
                     is_left_out=row.is_left_out,
                 )
             ),

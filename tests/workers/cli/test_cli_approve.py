@@ -213,3 +213,54 @@ def test_awaiting_as_json_names_the_request(two):
 
     assert ran.code == 4
     assert json.loads(ran.out)["decided_by"] == "approver"
+
+
+GAUGE = """
+meters:
+  gauge: {{owner: me, versions: [{{version: 1, fields: [{{name: {field}, kind: integer}}]}}]}}
+tax_rates:
+  - {{jurisdiction: de, category: {field}, rate: "19", from: 2026-01-01, source: law}}
+accounts: {{a: {{name: A}}}}
+sources: {{/x: {{owner: me, users: [demo]}}}}
+"""
+
+
+def test_a_file_that_does_not_fit_any_more_is_no_fault_of_who_decides(operator, tmp_path):
+    begin(operator)
+    for role in ("finance", "operator"):
+        operator.run(
+            "insert into person_roles (person_id, role, granted_by) values ('admin', :role, 'test')", role=role
+        )
+    files = {name: tmp_path / f"{name}.yaml" for name in ("first", "second")}
+    for name, file in files.items():
+        file.write_text(GAUGE.format(field=name))
+    first, second = (request_of(operator("master", "load", file, "--as", "admin")) for file in files.values())
+    assert operator("approve", first, "--as", "approver").code == 0
+
+    ran = operator("approve", second, "--as", "approver")
+
+    assert ran.code == 1
+    told = " ".join((ran.out + ran.err).split())
+    assert f"request {second} of admin cannot be carried out any more" in told
+    assert "second.yaml:3" in told
+    assert f"`tallyline approve {second} --refuse --note WHY` ends it; admin corrects the file and asks anew" in told
+    assert "correct the file and load it again" not in told
+    assert operator.one("select state from approval_requests where id = :id", id=second) == "open"
+
+
+def test_the_summary_of_a_file_names_all_that_is_in_it_and_first_what_takes_a_second_person(operator, tmp_path):
+    begin(operator)
+    for role in ("finance", "operator"):
+        operator.run(
+            "insert into person_roles (person_id, role, granted_by) values ('admin', :role, 'test')", role=role
+        )
+    file = tmp_path / "all.yaml"
+    file.write_text(GAUGE.format(field="f") + "legal_entities: {}\n")
+    number = request_of(operator("master", "load", file, "--as", "admin"))
+
+    (asked,) = operator.json("approve")
+
+    assert (asked["id"], asked["summary"]) == (
+        number,
+        "publish all.yaml: 1 meter version, 1 meter, 1 broker user of sources, 1 source, 1 tax rate, 1 account",
+    )

@@ -4,7 +4,8 @@ import getpass
 import json
 
 import pytest
-from operator_bench import DEMO
+from operator_bench import DEMO, departure
+from two_people import begin, request_of
 
 from workers.cli import audit_file
 from workers.store import acting, audit
@@ -24,6 +25,16 @@ def three(operator):
             acting.name(conn, Named(person, f"asked by {person}", approval_id=5))
             audit.record(conn, "limits.change", f"limit of {person}", before={"limit": "0"}, after=change)
     return operator
+
+
+@pytest.fixture
+def load_file(operator, tmp_path):
+    def load(words, *more):
+        file = tmp_path / "more.yaml"
+        file.write_text(words)
+        return operator("master", "load", file, *more)
+
+    return load
 
 
 def tamper(operator, statement):
@@ -56,7 +67,92 @@ def test_a_source_that_is_added_is_recorded(airports):
 def test_a_list_says_who_did_what_to_what_and_why(three):
     words = text_of(three("audit", "list"))
 
-    assert "bob limits.change limit of bob asked by bob 5 limit: 0 -> 2" in words
+    assert "bob limits.change: limit of bob (limit: 0 -> 2) asked by bob 5" in words
+
+
+def test_what_people_do_about_people_reads_as_a_story(operator):
+    operator("people", "add", "kim", "--role", "finance", "--role", "viewer", "--name", "Kim Lee")
+    operator("people", "token", "kim", "--scope", "read.*")
+    operator("people", "revoke", "kim", "--role", "viewer")
+    token = operator.one("select max(id) from api_tokens where person_id = 'kim'")
+    operator("people", "revoke-token", token)
+
+    told = "\n".join(each["story"] for each in operator.json("audit", "list", "--limit", 100))
+
+    me = getpass.getuser()
+    assert f"{me} registered kim, called Kim Lee" in told
+    assert f"{me} gave kim the role finance" in told
+    assert f"{me} took the role viewer from kim" in told
+    assert f"{me} made a token of kim with the scopes read.*" in told
+    assert f"{me} revoked the token kim/{token}" in told
+
+
+def test_a_change_of_master_data_tells_what_was_and_what_is(operator, load_file):
+    load_file("accounts: {kiosk: {name: Kiosk}}")
+    load_file("accounts: {kiosk: {name: Kiosk at the gate}}")
+
+    changed, added = (each["story"] for each in operator.json("audit", "list", "--action", "accounts", "--limit", 2))
+
+    me = getpass.getuser()
+    assert added == f"{me} added account kiosk (name: Kiosk)"
+    assert changed == f"{me} changed account kiosk (name: Kiosk -> Kiosk at the gate)"
+
+
+def test_a_period_that_is_billed_reads_as_a_story(airports, lines):
+    airports("send", lines(departure(1, data={"air_time": None})))
+    words = ("--override", "quantity_missing", "--reason", "diverted", "--approve", "--as", "ann")
+    airports("close", "newark", "2013-01", *words)
+
+    approved, let_pass, asked = (each["story"] for each in airports.json("audit", "list", "--limit", 3))
+
+    assert asked == "ann asked for run 1"
+    assert let_pass == "ann let 1 quantity_missing of run 1 pass"
+    assert approved == "ann approved the drafts of run 1 of newark/month 2013-01-01"
+    table = text_of(airports("audit", "list", "--limit", 2))
+    assert "ann let 1 quantity_missing of run 1 pass diverted" in table
+
+
+def test_a_request_its_decision_and_its_end_read_as_a_story(operator, load_file):
+    begin(operator)
+    rate = "tax_rates: [{jurisdiction: de, category: it, rate: '19', from: 2026-01-01, source: law}]"
+    number = request_of(load_file(rate, "--as", "finance"))
+    operator("approve", number, "--as", "approver")
+
+    told = [each["story"] for each in operator.json("audit", "list", "--limit", 5)]
+
+    assert f"finance asked for a second person (request {number}): publish more.yaml: 1 tax rate" in told
+    assert f"approver granted request {number} of finance" in told
+    assert f"approver ended request {number}: it was granted and carried out" in told
+
+
+def test_what_was_moved_alone_and_a_replay_read_as_a_story(operator):
+    with engine().begin() as conn:
+        acting.name(conn, Named("ann", "agreed"))
+        audit.record(conn, "limits.use", "replay/7", after={"actions": ["replay.business"], "effect": {"EUR": "12.50"}})
+        audit.record(conn, "replays.write_off", "replay/7", before={"state": "planned"}, after={"exceptions": 3})
+        audit.record(conn, "exceptions.reopen", "exception/4", before={"state": "dismissed"}, after={"state": "open"})
+        audit.record(
+            conn, "billing_runs.update", "run 1 of x", before={"approved_by": "bob"}, after={"approved_by": None}
+        )
+        audit.record(conn, "billing_runs.update", "run 1 of x", before={"stage": "open"}, after={"stage": "frozen"})
+        audit.record(conn, "person_roles.update", "kim/viewer", after={"revoked_at": "2026-01-01"})
+        audit.record(conn, "person_roles.update", "kim/viewer", before={"note": "a"}, after={"note": True})
+        audit.record(conn, "api_tokens.update", "kim/1", after={"revoked_at": "2026-01-01"})
+        audit.record(conn, "approval_requests.update", "request 9", after={"outcome": "x"})
+
+    told = [each["story"] for each in reversed(operator.json("audit", "list"))]
+
+    assert told == [
+        "ann moved EUR 12.50 alone, under the limit of a policy: replay/7",
+        "ann started to write off 3 exceptions (replay/7)",
+        "ann reopened exception/4, which had been decided",
+        "ann took back the approval of run 1 of x",
+        "ann changed billing run run 1 of x (stage: open -> frozen)",
+        "ann took the role viewer from kim",
+        "ann changed role of people kim/viewer (note: a -> yes)",
+        "ann revoked the token kim/1",
+        "ann changed request request 9 (outcome: x)",
+    ]
 
 
 def test_a_list_can_be_narrowed_and_paged(three):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from operator_bench import TOKEN, departure
+from sqlalchemy import text
 
 from workers.cli import billing, reach, working
 
@@ -46,7 +47,7 @@ def test_an_override_needs_a_reason(month):
 def test_an_override_lets_exactly_that_pass_and_the_drafts_wait_for_approval(month):
     ran = month("close", "newark", "2013-01", "--override", "quantity_missing", "--reason", "diverted", "--as", "ann")
 
-    assert ran.code == 0
+    assert ran.code == 4, "it waits for somebody's approval"
     assert "is drafted" in text_of(ran)
     assert "tallyline close newark 2013-01 --approve" in text_of(ran)
     assert month.rows("select code, person, reason, exceptions from billing_overrides") == [
@@ -125,10 +126,68 @@ def test_a_period_that_has_not_ended_cannot_be_let_pass(airports):
 
 
 def test_an_override_of_what_is_not_in_the_way_changes_nothing(airports):
-    now = airports.json("close", "newark", "2013-03", "--override", "quantity_missing", "--reason", "none")
+    words = ("close", "newark", "2013-03", "--override", "quantity_missing", "--reason", "none")
+    now = json.loads(airports(*words, "--json").out)
+    told = airports(*words)
 
     assert now["stage"] == "drafted"
+    assert now["not_in_the_way"] == ["quantity_missing"]
+    assert "quantity_missing is not in the way, so nothing was let pass" in text_of(told)
     assert airports.one("select count(*) from billing_overrides") == 0
+
+
+def test_an_override_of_a_misspelt_code_ends_with_2_and_names_the_near_one(month):
+    ran = month("close", "newark", "2013-01", "--override", "quantity_mising", "--reason", "diverted")
+
+    assert ran.code == 2
+    assert "nothing that could be in the way is called 'quantity_mising'" in text_of(ran)
+    assert "did you mean quantity_missing?" in text_of(ran)
+    assert month.one("select count(*) from billing_runs") == 0
+    assert "did you mean" not in text_of(
+        month("close", "newark", "2013-01", "--override", "zzzz", "--reason", "diverted")
+    )
+
+
+def test_who_may_only_approve_is_told_that_there_are_no_drafts_yet(month):
+    month("people", "add", "pat", "--role", "approver")
+
+    ran = month("close", "newark", "2013-01", "--approve", "--as", "pat")
+
+    assert ran.code == 1
+    assert "there are no drafts of newark 2013-01 to approve yet" in text_of(ran)
+    assert "have somebody with that role call `tallyline close newark 2013-01` first" in text_of(ran)
+    refused = month("close", "newark", "2013-01", "--as", "pat")
+    assert refused.code == 1
+    assert "no drafts" not in text_of(refused)
+
+
+def test_what_an_override_left_out_is_told_until_the_next_run_bills_it(airports, lines):
+    airports("send", lines(departure(1)))
+    without = """delete from prices where metric_id = (select id from metrics where name = 'aircraft')
+        and contract_version_id in (select v.id from contract_versions v join contracts c on c.id = v.contract_id
+          where c.ref = 'newark-UA') returning *"""
+    with airports.owner.begin() as conn:
+        kept = conn.execute(text(without)).mappings().one()
+    say = ("--override", "drafts_blocked", "--reason", "its price is on its way", "--as", "ann")
+
+    airports("close", "newark", "2013-01", *say)
+    ran = airports("close", "newark", "2013-01", "--approve", "--as", "ann")
+
+    assert ran.code == 1
+    assert "usage_in_flight" in ran.out
+    assert "1 of its subscriptions were left out and are billed by no document" in text_of(ran)
+    assert "then call tallyline close newark 2013-01 again" in text_of(ran)
+
+    columns = ("contract_version_id", "metric_id", "tax_category", "revenue_account")
+    airports.run(
+        f"""insert into prices (terms, {", ".join(columns)})
+            values (cast(:terms as jsonb), {", ".join(f":{each}" for each in columns)})""",
+        terms=json.dumps(kept["terms"]),
+        **{each: kept[each] for each in columns},
+    )
+    after = airports("close", "newark", "2013-01", "--approve", "--as", "ann")
+    assert after.code == 0, after.out
+    assert "left out" not in text_of(after)
 
 
 def test_dates_are_the_periods_last_day_unless_they_are_given(airports):
@@ -162,7 +221,7 @@ def test_a_legal_entity_with_several_cycles_is_asked_which(airports):
     airports.run("insert into billing_cycles (legal_entity_id, name, zone) values ('newark', 'other', 'UTC')")
 
     assert "name one with --cycle" in text_of(airports("close", "newark", "2013-01"))
-    assert airports("close", "newark", "2013-01", "--cycle", "other").code == 0
+    assert airports("close", "newark", "2013-01", "--cycle", "other").code == 4
 
 
 def test_in_a_fleet_the_command_asks_and_the_workers_go_on(month, monkeypatch):
@@ -207,3 +266,50 @@ def test_json_tells_the_same(month):
     assert ran.code == 1
     assert [each["code"] for each in told["blockers"]] == ["quantity_missing"]
     assert told["legal_entity"] == "newark"
+
+
+def in_the_way(operator, entity: str, month: str = "2013-01") -> dict[str, int]:
+    told = json.loads(operator("close", entity, month, "--json").out)
+    return {each["code"]: each["count"] for each in told["blockers"] if each["code"] != "approval_missing"}
+
+
+def test_a_refused_event_is_in_the_way_of_the_period_that_it_says_it_is_of_and_of_no_other(airports, lines):
+    airports("send", lines(departure(1, data={"distance": "far"}, time="2013-02-03T12:00:00Z")))
+
+    assert airports.one("select happened_at::date::text from exceptions") == "2013-02-03"
+    assert in_the_way(airports, "newark", "2013-01") == {}
+    assert in_the_way(airports, "newark", "2013-02") == {"field_invalid": 1}
+    assert airports("status", "--identity").code == 0
+
+
+def test_an_event_without_a_time_is_in_the_way_only_of_those_whose_usage_its_source_sends(airports, lines):
+    airports("send", lines(departure(1, time="2013-02-30T12:00:00Z")))  # of /ops/ewr, which is Newark's alone
+
+    assert airports.one("select count(*) from exceptions where happened_at is null") == 1
+    assert in_the_way(airports, "newark") == {"time_invalid": 1}
+    assert in_the_way(airports, "pony") == {}
+
+
+def test_usage_of_an_unmapped_subject_is_in_the_way_of_those_whose_usage_its_source_sends(airports, lines):
+    airports("send", lines(departure(1, subject="ZZ")))
+
+    assert in_the_way(airports, "newark") == {"subscription_not_found": 3}
+    assert in_the_way(airports, "pony") == {}
+
+
+def test_usage_of_a_source_that_nobody_knows_is_in_the_way_of_all(airports, lines):
+    airports("send", lines(departure(1, source="/ops/bos")))
+
+    assert in_the_way(airports, "newark") == in_the_way(airports, "pony") == {"source_unknown": 1}
+
+
+def test_a_subject_that_is_mapped_is_in_the_way_of_its_own_legal_entity_alone(airports, lines):
+    airports.run(
+        """insert into mappings (source_id, subject, subscription_id, recorded_by)
+           select s.id, 'ZZ', u.id, 'me' from sources s, subscriptions u
+           where s.name = '/ops/ewr' and u.ref = 'pony-UA-usage'"""
+    )
+    airports("send", lines(departure(1, subject="ZZ", data={"distance": "far"})))
+
+    assert in_the_way(airports, "pony") == {"field_invalid": 1}
+    assert in_the_way(airports, "newark") == {}

@@ -222,7 +222,7 @@ def test_of_a_yaml_file_each_entry_is_a_row_and_what_rests_on_a_refused_one_is_r
 
     assert done["code"] == 1
     assert refusals(done) == {
-        4: ("nam", "extra inputs are not permitted"),
+        4: ("nam", "is not known here"),
         7: ("account", "there is no account 'E'"),
         13: ("contract", "there is no contract 'C-3'"),
         16: ("subscription", "there is no subscription 'S-3'"),

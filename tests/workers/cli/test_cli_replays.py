@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from operator_bench import TOKEN, departure
 
+from workers.cli import replay_ask
 from workers.cli.reach import forget
 from workers.store import identity
 from workers.store.database import snapshot
@@ -274,3 +275,40 @@ def test_help_teaches_every_command(operator):
     ):
         assert name in told
     assert "Example" in operator("replay", "edit", "--help").out
+
+
+def test_an_edit_that_would_be_refused_again_is_not_asked_for(airports, lines):
+    airports("send", lines(departure(1, data={"distance": "far"})))
+
+    ran = airports("replay", "edit", 1, "--set", "data.distance=further", "--reason", "r", "--yes")
+    told = airports("replay", "edit", 1, "--set", "data.distance=further", "--reason", "r", "--dry-run")
+
+    assert ran.code == 1
+    assert "the edit does not help exception 1: it would be refused: field_invalid" in text_of(ran)
+    assert airports.rows("select state from replays") == [("cancelled",)]
+    assert airports.one("select count(*) from approval_requests") == 0
+    assert airports.one("select state from exceptions") == "open"
+    assert told.code == 0
+    assert "it would be refused again: field_invalid" in text_of(told)
+
+
+def test_an_edit_that_leaves_the_usage_where_it_is_is_not_asked_for(airports, lines):
+    airports("send", lines(departure(1, data={"air_time": None})))
+    exception = airports.one("select max(id) from exceptions")
+
+    ran = airports("replay", "edit", exception, "--set", "data.tail_number=N9", "--reason", "r", "--yes")
+
+    assert ran.code == 1
+    assert airports.one("select state from exceptions") == "open"
+    assert airports.one("select count(*) from replays where state <> 'cancelled'") == 0
+
+
+def test_a_person_who_is_asked_is_told_before_the_question_that_an_edit_does_not_help(airports, lines, monkeypatch):
+    airports("send", lines(departure(1, data={"distance": "far"})))
+    monkeypatch.setattr(replay_ask, "is_terminal", lambda: True)
+
+    ran = airports("replay", "edit", 1, "--set", "data.distance=further", "--reason", "r")
+
+    assert ran.code == 1
+    assert "the edit does not help exception 1" in text_of(ran)
+    assert airports.one("select count(*) from replays") == 0

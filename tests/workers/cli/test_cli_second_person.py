@@ -325,3 +325,34 @@ def test_of_two_grants_at_once_one_does_it(two):
 
     assert sorted(found) == ["disable viewer", f"request {request} is granted"]
     assert two.one("select count(*) from approval_decisions") == 1
+
+
+def test_an_edit_of_an_exception_that_waits_for_somebody_is_not_asked_for_again(airports, lines):
+    begin(airports)
+    airports("send", lines(departure(1, data={"distance": "far"})))
+    edit = ("replay", "edit", 1, "--reason", "typed wrong", "--yes", "--as", "finance", "--set")
+
+    number = request_of(airports(*edit, "data.distance=1400"))
+    again = airports(*edit, "data.distance=1500")
+
+    assert again.code == 1
+    assert f"request {number} already asks for that" in text_of(again)
+    assert airports.one("select count(*) from approval_requests") == 1
+    assert airports.rows("select state from replays order by id") == [("planned",), ("cancelled",)]
+    assert airports("approve", number, "--as", "approver").code == 0
+    assert airports.one("select data ->> 'distance' from usage_events") == "1400"
+
+
+def test_an_edit_is_not_granted_once_it_does_not_help_any_more(airports, lines):
+    begin(airports)
+    airports("send", lines(departure(1, data={"distance": "far"})))
+    edit = ("replay", "edit", 1, "--reason", "typed wrong", "--yes", "--as", "finance", "--set")
+    number = request_of(airports(*edit, "data.distance=1400"))
+    airports.run("update replays set forecast = null")
+    airports.run("update replays set edited = jsonb_set(edited, '{data,distance}', '\"further\"')")
+
+    ran = airports("approve", number, "--as", "approver")
+
+    assert ran.code == 1
+    assert "the edit does not help exception 1" in text_of(ran)
+    assert airports.one("select state from exceptions") == "open"

@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from operator_bench import departure
+from operator_bench import DEMO, departure
 
 from workers.cli import checks_servers, trace_print
 from workers.cli.status import money_text
@@ -71,3 +71,13 @@ def test_money_is_told_in_the_minor_units_of_its_currency_however_large_it_is():
 
     assert told == f"JPY 1,235, KWD 1.001, USD {10**40:,}.00"
     assert money_text({}) == "none"
+
+
+def test_a_price_book_given_as_master_data_is_told_where_it_belongs_and_the_other_way_round(operator):
+    as_master = operator("master", "load", DEMO / "price-book.yaml", "--check")
+    as_book = operator("prices", "check", DEMO / "master.yaml")
+
+    assert (as_master.code, as_book.code) == (2, 2)
+    assert "this is a price book and no master data" in text_of(as_master)
+    assert "publish it with `tallyline prices publish`" in text_of(as_master)
+    assert "this is master data and no price book; load it with `tallyline master load`" in text_of(as_book)
