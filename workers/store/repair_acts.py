@@ -61,10 +61,22 @@ def reverse_entry(conn: Connection, repair: Repair) -> None:
     revenue.undo(conn, repair.invoice_id, posting_on=posting_on)
 
 
+#: Later drafts of its contract and period that found nothing to bill did so because this document held it.
+_EMPTY = text("""
+with held as (
+  select n.id from invoices i join billing_runs r on r.id = i.billing_run_id
+  join invoices n on n.contract_id = i.contract_id and n.state = 'empty'
+  join billing_runs o on o.id = n.billing_run_id and o.billing_period_id = r.billing_period_id and o.lot > r.lot
+  where i.id = :id order by n.id for update of n)
+update invoices n set state = 'void' from held where held.id = n.id
+""")
+
+
 def void_document(conn: Connection, repair: Repair) -> None:
     """The document keeps its number and asks for nothing any more; the next run bills its usage again."""
     conn.execute(
         text("update invoices set state = 'void' where id = :id and state = 'issued'"),
         {"id": repair.invoice_id},
     )
+    conn.execute(_EMPTY, {"id": repair.invoice_id})
     prepaid.give_back(conn, repair.invoice_id)
