@@ -158,13 +158,15 @@ def leave(conn: Connection, run: Run) -> int:
     return conn.execute(_LEAVE, {"run": run.id}).rowcount
 
 
-#: A contract is parked until a later document of the period stands for it.
-_PARKED = text("""
+#: A contract is parked until a later run of the period has gone out and voided nothing of it: it was billed, or it owed
+#: nothing any more.
+_IS_OVER: Final = """exists (select from billing_runs r join billing_runs o on o.billing_period_id = r.billing_period_id
+    and o.lot > r.lot and o.stage in ('approved', 'posted', 'reconciled', 'closed')
+  where r.id = {run} and not exists (select from invoices i
+    where i.billing_run_id = o.id and i.contract_id = h.contract_id and i.state = 'void'))"""
+_PARKED = text(f"""
 select count(distinct h.contract_id) from account_holds h join invoices v on v.id = h.invoice_id
-where v.billing_run_id = :run and v.state = 'void' and not exists (
-  select from invoices i join billing_runs r on r.id = i.billing_run_id
-  where r.billing_period_id = h.billing_period_id and i.contract_id = h.contract_id and i.id > v.id
-    and i.state in ('empty', 'issued', 'posted') and r.stage in ('approved', 'posted', 'reconciled', 'closed'))
+where v.billing_run_id = :run and v.state = 'void' and not {_IS_OVER.format(run="v.billing_run_id")}
 """)
 
 
@@ -200,12 +202,13 @@ from account_holds h join invoices i on i.id = h.invoice_id join contracts c on 
 join billing_periods p on p.id = h.billing_period_id join billing_cycles y on y.id = p.cycle_id
 """
 _OPEN = text(f"""{_LISTED} where (cast(:run as bigint) is null or i.billing_run_id = :run)
-  and (:is_all or h.released_at is null) order by abs(h.total) desc, h.id limit :limit""")
+  and (:is_all or (h.released_at is null and not {_IS_OVER.format(run="i.billing_run_id")}))
+order by abs(h.total) desc, h.id limit :limit""")
 _ONE = text(f"{_LISTED} where h.id = :id for update of h")
 
 
 def listed(conn: Connection, *, run_id: int | None = None, is_all: bool = False) -> Sequence[Hold]:
-    """The holds that are not released, `is_all` also the others; most money first."""
+    """The holds that are not released and that no later run went beyond, `is_all` also the others; most money first."""
     values = {"run": run_id, "is_all": is_all, "limit": LISTED_MAX}
     return [Hold(*row) for row in conn.execute(_OPEN, values)]
 

@@ -27,13 +27,20 @@ select y.id, coalesce(
     join contract_versions v on v.contract_id = s.contract_id and v.superseded_at = '9999-12-31 00:00:00+00'
     where s.cycle_id = y.id)) as first_at, now() as now
 from billing_cycles y where y.bill_after_days is not null
-  and not exists (select from billing_periods p where p.cycle_id = y.id and p.starts_at <= now() and p.ends_at > now())
+  and (not exists (select from billing_periods p
+      where p.cycle_id = y.id and p.starts_at <= now() and p.ends_at > now())
+    or exists (select from billing_periods p
+      where p.cycle_id = y.id and p.ends_at <= now() and p.ends_at > now() - interval '1 year' and not exists (
+        select from billing_periods n where n.cycle_id = y.id and n.starts_on = p.ends_on)))
 order by y.id
 """)
 
 
 def make_periods(conn: Connection) -> None:
-    """Make the periods up to now of every cycle that is billed by itself, where the present one is missing."""
+    """Make the periods up to now of every cycle that is billed by itself, where the present one or another is missing.
+
+    Usage makes its own period alone: months between, which owe fees, are missing where a calendar begins later.
+    """
     for row in conn.execute(_CYCLES).all():
         if row.first_at is not None and row.first_at <= row.now:
             periods.ensure(conn, row.id, max(row.first_at, row.now - _YEAR), row.now)
