@@ -10,6 +10,7 @@ from workers.unit import Unit
 @step("tax")
 def tax(unit: Unit) -> None:
     """Turn the rated usage of each draft into lines and taxes; people approve the taxed draft."""
-    found = drafts.load(unit.conn, [ready.subject_id for ready in unit.ready])
-    engine = TableEngine.loaded(unit.conn, {draft.jurisdiction for draft in found})
-    drafts.save(unit.conn, [lined(draft, engine) for draft in found])
+    for ids in drafts.rounds(unit.conn, [ready.subject_id for ready in unit.ready]):
+        found = drafts.load(unit.conn, ids)
+        engine = TableEngine.loaded(unit.conn, {draft.jurisdiction for draft in found})
+        drafts.save(unit.conn, [lined(draft, engine) for draft in found])

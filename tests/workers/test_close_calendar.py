@@ -70,6 +70,18 @@ def test_every_period_since_the_first_is_asked_for_also_without_usage(calendar):
     assert len(asked) == (now.year - 2026) * 12 + now.month - 3
 
 
+def test_months_between_usage_and_now_are_asked_for_if_the_present_one_is_there(calendar):
+    month = calendar(bill=0)
+    now = month.bound.one("select now()")
+    with engine().begin() as conn:
+        for cycle in month.bound.rows("select id from billing_cycles where bill_after_days is not null"):
+            periods.ensure(conn, cycle.id, now, now)
+
+    close_calendar.ask_due()
+
+    assert len(runs(month)) == (now.year - 2026) * 12 + now.month - 3
+
+
 def test_asked_again_nothing_is_asked_for_twice(calendar):
     month = calendar(bill=0)
     close_calendar.ask_due()

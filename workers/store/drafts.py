@@ -20,6 +20,13 @@ select i.id, e.jurisdiction, i.currency, i.service_starts_on, i.service_ends_on,
 from invoices i join legal_entities e on e.id = i.legal_entity_id join contracts c on c.id = i.contract_id
 where i.id = any(cast(:ids as bigint[])) and i.state = 'draft' order by i.id for update of i
 """)
+#: Drafts of two periods of a contract come one after another: the second has to see what the first gave of a coupon.
+_ROUNDS = text("""
+select array_agg(t.id order by t.id) from (
+  select i.id, row_number() over (partition by i.contract_id order by i.id) as round
+  from invoices i where i.id = any(cast(:ids as bigint[]))) t
+group by t.round order by t.round
+""")
 #: Billed before is what documents that were not voided hold of the same subscription, price, period and dimensions.
 _CHARGES = text("""
 select i.id, r.id, r.subscription_id, r.metric_id, r.price_id, m.name, m.unit, r.dimensions,
@@ -67,6 +74,11 @@ def _charge(row: Row[Any]) -> Charge:
     columns: Sequence[Any] = row[1:]
     charge = Charge(*columns)
     return charge if charge.evidence is None else replace(charge, evidence=TaxEvidence.from_json(row.evidence))
+
+
+def rounds(conn: Connection, ids: Sequence[int]) -> Sequence[Sequence[int]]:
+    """The drafts in as many rounds as a contract has drafts among them; a round is saved before the next is loaded."""
+    return conn.execute(_ROUNDS, {"ids": list(ids)}).scalars().all()
 
 
 def load(conn: Connection, ids: Sequence[int]) -> list[Draft]:
