@@ -9,7 +9,6 @@ from workers.store import billing_runs
 from workers.store.billing_runs import Wanted
 from workers.store.database import engine
 
-
 ONCE = """
 truncate coupons cascade;
 update prices set terms = '{{"model": "per_unit", "unit_amount": "1.00"}}';

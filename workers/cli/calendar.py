@@ -9,8 +9,8 @@ import typer
 from domain.codes import code_named
 from domain.deadlines import Actor, Pace, forecast, pace, who_acts
 from workers.cli import console, reach
-from workers.cli.console import FOUND, AsJson, count
-from workers.store import close_calendar
+from workers.cli.console import FOUND, AsJson, Failure, count
+from workers.store import billing_looks, close_calendar
 from workers.store.close_calendar import Entry
 from workers.store.database import snapshot
 
@@ -48,6 +48,9 @@ def calendar(
     Ends with 1 if a period is late or may become so. Example: tallyline calendar pony
     """
     with reach.database(), snapshot() as conn:
+        if entity is not None and not billing_looks.cycles(conn, entity):
+            fix = f"name one of {', '.join(billing_looks.entities(conn))}, or load it with `tallyline master load`"
+            raise Failure(f"there is no legal entity {entity!r} with a cycle", fix=fix)
         rows = [_row(each) for each in close_calendar.entries(conn, legal_entity=entity)]
     if as_json:
         console.print_json({"periods": [asdict(row) for row in rows]})

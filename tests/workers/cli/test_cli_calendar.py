@@ -58,3 +58,11 @@ def test_a_closed_period_is_no_longer_listed(month):
     month("close", "newark", "2013-01", "--approve", "--as", "ann")
 
     assert json.loads(month("calendar", "newark", "--json").out) == {"periods": []}
+
+
+def test_a_legal_entity_that_is_not_there_is_no_entity_whose_periods_are_all_closed(month):
+    ran = month("calendar", "nobody")
+
+    assert ran.code == 2
+    assert "there is no legal entity 'nobody' with a cycle" in text_of(ran)
+    assert "newark" in text_of(ran)
