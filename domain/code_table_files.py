@@ -16,6 +16,12 @@ register_reading_implausible high
 register_reading_late medium
     A reading lies before the last one that was taken, so the difference that was made then holds its usage already.
     Nothing is lost; leave it out, or import the readings of a period together.
+usage_withdrawn high
+    A person took usage back that counted, to be corrected or left out.
+    `tallyline replay edit` corrects it, `tallyline replay dismiss` leaves it out, `tallyline replay` counts it again.
+usage_not_attributed medium
+    No event of that source and id counts under a metric of that name.
+    `tallyline trace SOURCE EVENT` shows what counts, and under which metrics.
 register_readings_conflict medium
     Two readings of a register at one instant differ.
     Keep the right one, or mark the one after a reset: in the file, and import it again; of usage, dismiss or edit.

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from domain.canonical import decimal_text
 from domain.definitions import DefinitionInvalid
 from domain.discounts import percentage_of
-from domain.money import Currency, Money, total
+from domain.money import EXACT, Currency, Money, total
 
 Kind = Literal["granted", "drawn", "returned", "expired", "carried"]
 _HUNDRED: Final = 100
@@ -56,7 +56,7 @@ class Rollover:
 class Grant:
     """An amount that was paid ahead or given, to be drawn over `[valid_from, expires_at)`; None is without an end.
 
-    Grants of a lower `priority` number are drawn first.
+    Grants of a lower `priority` number are drawn first. `carried_from`: the grant whose rest this one holds.
     """
 
     id: str
@@ -65,6 +65,7 @@ class Grant:
     expires_at: datetime | None = None
     priority: int = 0
     rollover: Rollover | None = None
+    carried_from: str | None = None
 
     def __post_init__(self) -> None:
         if self.amount.amount <= 0 or not self.amount.is_rounded:
@@ -80,6 +81,10 @@ class Grant:
     def is_valid(self, at: datetime) -> bool:
         """Whether it may be drawn at that instant."""
         return self.valid_from <= at < (self.expires_at or _NEVER)
+
+    def is_over_at(self, at: datetime) -> bool:
+        """Whether it has ended by that instant."""
+        return self.expires_at is not None and self.expires_at <= at
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,23 +123,25 @@ def drawn(
     """The entries that pay what is due as far as credit goes: one for each grant that is drawn, none if nothing is.
 
     Grants are drawn by priority, then the one that ends first, then the oldest, then by id; in whatever order they are
-    given. Of each no more than is left at that instant and ever after: what is booked for later is not spent twice.
+    given. What is booked for any other instant is not spent twice. Where the end of one is booked already, what it has
+    drawn is taken back from what expired and was carried on.
     """
-    found, left = [], due
-    valid = [grant for grant in grants if grant.amount.currency == due.currency and grant.is_valid(at)]
+    found, left, known = list[Entry](), due, list(grants)
+    valid = [grant for grant in known if grant.amount.currency == due.currency and grant.is_valid(at)]
     for grant in sorted(valid, key=_order):
-        amount = min(_left(grant, entries, at), left)
+        amount = min(_available(grant, known, entries), left)
         if amount.amount > 0:
             found.append(Entry(grant.id, "drawn", -amount, at, reference))
             left -= amount
-    return tuple(found)
+    over = [grant for grant in known if is_over(grant, entries)] if found else []
+    return (*found, *_ended(known, over, [*entries, *found]).entries)
 
 
 def returned(entries: Sequence[Entry], amount: Money, *, reference: str) -> tuple[Entry, ...]:
     """The entries that give back what a document drew, at most `amount` of it: what was drawn last comes back first.
 
     It comes back to the grants that it was drawn from, as of the instant at which it was drawn: what bills the same
-    service again may draw it again. A grant that has ended since ends again, with what came back.
+    service again may draw it again. A grant that has ended since ends again: more of it is carried on, or expires.
     """
     held: dict[tuple[str, datetime], Money] = {}
     for entry in entries:
@@ -151,51 +158,110 @@ def returned(entries: Sequence[Entry], amount: Money, *, reference: str) -> tupl
 
 
 def ended(grants: Iterable[Grant], entries: Sequence[Entry], *, at: datetime) -> Ended:
-    """What becomes of grants that have ended by then and still hold something: part is carried on, the rest expires.
+    """What the books lack of grants that have ended by then: what is carried on of their rest, the other part expires.
 
-    Entries are of the instant of the end. Asked again it makes nothing new, but for what came back since: that expires.
+    Entries are of the instant of the end, and bring what is booked to what the rest says, either way: so it does not
+    matter whether an end is booked before or after what is drawn or comes back. Asked again it makes nothing new. What
+    grants were carried into must be among them.
     """
-    made: list[Entry] = []
-    carried: list[Grant] = []
-    for grant in sorted(grants, key=_order):
-        if grant.expires_at is None or grant.expires_at > at:
-            continue
-        own = [entry for entry in entries if entry.grant == grant.id]
-        left, was_ended = total((entry.amount for entry in own), grant.amount.currency), _was_ended(own)
-        if left.amount <= 0:
-            continue
-        rest = left
-        if grant.rollover is not None and not was_ended and grant.rollover.of(left).amount > 0:
-            new = _carried(grant, grant.rollover, left)
-            carried.append(new)
-            made += [Entry(grant.id, "carried", -new.amount, grant.expires_at, new.id), opened(new)]
-            rest -= new.amount
-        if rest.amount > 0:
-            made.append(Entry(grant.id, "expired", -rest, grant.expires_at))
+    known = list(grants)
+    over = [grant for grant in known if grant.is_over_at(at)]
+    return _ended(known, over, entries, at=at)
+
+
+def _ended(
+    grants: Iterable[Grant], over: Iterable[Grant], entries: Sequence[Entry], *, at: datetime | None = None
+) -> Ended:
+    """The ends of those that are over; without an instant one that should carry on for the first time is left."""
+    known, made, carried = list(entries), list[Entry](), list[Grant]()
+    into = {grant.carried_from: grant for grant in grants if grant.carried_from is not None}
+    # What is carried on ends after that which it comes from.
+    ending = sorted(over, key=lambda grant: (grant.carried_from is not None, *_order(grant)))
+    for grant in ending:
+        assert grant.expires_at is not None
+        new: list[Entry] = []
+        more = _to_carry(grant, known)
+        if more.amount and grant.id not in into:
+            if at is None:
+                continue
+            made_now = into[grant.id] = _carried(grant, more)
+            carried.append(made_now)
+            new += [*_moved(grant, made_now, more)[:1], opened(made_now)]
+            ending += [made_now] if made_now.is_over_at(at) else []
+        elif more.amount:
+            new += _moved(grant, into[grant.id], more)
+        rest = total((each.amount for each in [*known, *new] if each.grant == grant.id), grant.amount.currency)
+        if rest.amount:
+            new.append(Entry(grant.id, "expired", -rest, grant.expires_at))
+        known += new
+        made += new
     return Ended(tuple(made), tuple(carried))
+
+
+def _to_carry(grant: Grant, entries: Sequence[Entry]) -> Money:
+    """How much more of its rest than is booked a grant that has ended carries on; negative: less."""
+    if grant.rollover is None:
+        return Money.zero(grant.amount.currency)
+    own = (entry.amount for entry in entries if entry.grant == grant.id and entry.kind == "carried")
+    return grant.rollover.of(_rest(grant, entries)) + total(own, grant.amount.currency)
+
+
+def _moved(grant: Grant, to: Grant, amount: Money) -> list[Entry]:
+    assert grant.expires_at is not None
+    return [
+        Entry(grant.id, "carried", -amount, grant.expires_at, to.id),
+        Entry(to.id, "carried", amount, to.valid_from, grant.id),
+    ]
+
+
+def _rest(grant: Grant, entries: Iterable[Entry]) -> Money:
+    """What documents have left of a grant, whatever of it was carried on or has expired since."""
+    away = {"expired", "carried"} if grant.carried_from is None else {"expired"}
+    own = (entry.amount for entry in entries if entry.grant == grant.id and entry.kind not in away)
+    return total(own, grant.amount.currency)
+
+
+def is_over(grant: Grant, entries: Iterable[Entry]) -> bool:
+    """Whether the end of the grant is booked."""
+    away = {"expired", "carried"} if grant.carried_from is None else {"expired"}
+    return any(entry.grant == grant.id and entry.kind in away for entry in entries)
 
 
 def _order(grant: Grant) -> tuple[int, datetime, datetime, str]:
     return grant.priority, grant.expires_at or _NEVER, grant.valid_from, grant.id
 
 
-def _left(grant: Grant, entries: Iterable[Entry], at: datetime) -> Money:
-    """The least that the grant holds at that instant or at any later one."""
-    own = sorted((entry for entry in entries if entry.grant == grant.id), key=lambda entry: entry.at)
-    held = total((entry.amount for entry in own if entry.at <= at), grant.amount.currency)
-    least = held
-    for entry in own:
-        if entry.at > at:
-            held += entry.amount
-            least = min(least, held)
-    return least
+def _available(grant: Grant, grants: Iterable[Grant], entries: Sequence[Entry]) -> Money:
+    """What documents may still draw of a grant, whether its end is booked or not.
+
+    Only what they have drawn of what was carried on is gone: a rest that carries so much must stay.
+    """
+    left, into = _rest(grant, entries), next((each for each in grants if each.carried_from == grant.id), None)
+    if into is None or grant.rollover is None:
+        return left
+    drawn = (each.amount for each in entries if each.grant == into.id and each.kind in {"drawn", "returned"})
+    return left - _least_rest(grant.rollover, -total(drawn, left.currency), left)
 
 
-def _was_ended(own: Iterable[Entry]) -> bool:
-    return any(entry.kind in {"expired", "carried"} for entry in own)
+def _least_rest(rollover: Rollover, carried: Money, left: Money) -> Money:
+    """The least part of what is left that still carries so much on."""
+    currency = left.currency
+    low, high = 0, int(left.amount.scaleb(currency.minor_units, EXACT))
+    while low < high:
+        middle = (low + high) // 2
+        if rollover.of(_of_minor_units(middle, currency)) >= carried:
+            high = middle
+        else:
+            low = middle + 1
+    return _of_minor_units(high, currency)
 
 
-def _carried(grant: Grant, rollover: Rollover, left: Money) -> Grant:
+def _of_minor_units(count: int, currency: Currency) -> Money:
+    return Money(Decimal(count).scaleb(-currency.minor_units, EXACT), currency)
+
+
+def _carried(grant: Grant, amount: Money) -> Grant:
     assert grant.expires_at is not None
-    expires_at = grant.expires_at + timedelta(days=rollover.days)
-    return Grant(f"{grant.id}+", rollover.of(left), grant.expires_at, expires_at, grant.priority)
+    assert grant.rollover is not None
+    expires_at = grant.expires_at + timedelta(days=grant.rollover.days)
+    return Grant(f"{grant.id}+", amount, grant.expires_at, expires_at, grant.priority, carried_from=grant.id)

@@ -23,6 +23,7 @@ CLOSE_BEHIND: Final = "tallyline.close.behind"
 DEPENDENCY_AWAY: Final = "tallyline.dependency.away"
 DEPENDENCY_BACK: Final = "tallyline.dependency.back"
 USAGE_REFUSED: Final = "tallyline.usage.refused"
+MASTER_REFUSED: Final = "tallyline.master.refused"
 AUDIT_HEAD: Final = "tallyline.audit.head"
 CONTRACT_ENDING: Final = "tallyline.contract.ending"
 THRESHOLD_REACHED: Final = "tallyline.entitlement.threshold_reached"
@@ -37,6 +38,7 @@ TYPES: Final = (
     DEPENDENCY_AWAY,
     DEPENDENCY_BACK,
     USAGE_REFUSED,
+    MASTER_REFUSED,
     AUDIT_HEAD,
     CONTRACT_ENDING,
     THRESHOLD_REACHED,
@@ -168,6 +170,20 @@ def usage_refused(refused: Refused, *, source: str | None, event_id: str | None)
         "event_id": event_id,
     }
     return Notice(USAGE_REFUSED, event_id or "unknown", particulars)
+
+
+def master_refused(refused: Refused, *, source: str | None, event_id: str | None, version: int | None) -> Notice:
+    """That a message of master data was not applied; for the system that sent it."""
+    particulars: dict[str, Json] = {
+        "code": refused.code,
+        "field": refused.field,
+        "sentence": refused.sentence,
+        "fix": refused.fix,
+        "source": source,
+        "event_id": event_id,
+        "version": version,
+    }
+    return Notice(MASTER_REFUSED, event_id or "unknown", particulars)
 
 
 def audit_head(head: Head) -> Notice:

@@ -15,6 +15,8 @@ from domain.periods import Days, day_in, month_of
 Method = Literal["as_incurred", "daily", "monthly"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
 
+_DECEMBER: Final = 12
+
 #: Accounts of a legal entity that names no others: of what is paid and not earned, and earned and not billed.
 DEFERRED_ACCOUNT: Final = "liabilities:deferred-revenue"
 ASSET_ACCOUNT: Final = "assets:contract-asset"
@@ -56,7 +58,9 @@ def accounting_period(day: date) -> date:
 
 def next_period(period: date) -> date:
     """The first day of the accounting period after."""
-    return day_in(month_of(period) + 1, 1)
+    if period.month == _DECEMBER:
+        return date(period.year + 1, 1, 1)
+    return date(period.year, period.month + 1, 1)
 
 
 def previous_period(day: date) -> date:
@@ -73,11 +77,22 @@ def earned(
     and only if there is some and nothing of it was taken back. Minor units left over go by largest remainder, where
     these are equal to the earlier period. Raises `AllocationImpossible` for an amount that is not in whole minor units.
     """
+    first = accounting_period(service.first_on)
+    if service.end_on <= next_period(first) and net.is_rounded:  # by far most lines
+        return {} if net.is_zero else {first: net}
     known = used if method == "as_incurred" and used and min(used.values()) >= 0 and any(used.values()) else None
-    weights = known or (_by_months(service) if method == "monthly" else _by_days(service))
-    periods = sorted(weights)
-    parts = zip(periods, allocate(net, [weights[period] for period in periods]), strict=True)
-    return {period: part for period, part in parts if not part.is_zero}
+    return _spread(net, known or (_by_months(service) if method == "monthly" else _by_days(service)))
+
+
+def earned_alike(net: Money, lines: Amounts, service: Days) -> dict[date, Money]:
+    """What an amount beside the lines earns: in the proportions of what they earn, as it gives or asks of all of them.
+
+    By the days of its service where there are none, or some that earn and some that take back.
+    """
+    weights = {period: abs(amount).amount for period, amount in lines.items()}
+    if not weights or len({amount.is_negative for amount in lines.values()}) > 1:
+        weights = _by_days(service)
+    return _spread(net, weights)
 
 
 def difference(new: Amounts, held: Amounts) -> dict[date, Money]:
@@ -100,6 +115,12 @@ def recognised(amounts: Amounts, *, posting_on: date) -> tuple[Part, ...]:
 def is_deferred(parts: tuple[Part, ...], *, posting_on: date) -> bool:
     """Whether some of a line is earned after the period it is posted in; then all of it is deferred until earned."""
     return any(part.period > accounting_period(posting_on) for part in parts)
+
+
+def _spread(net: Money, weights: Mapping[date, Decimal]) -> dict[date, Money]:
+    periods = sorted(weights)
+    parts = zip(periods, allocate(net, [weights[period] for period in periods]), strict=True)
+    return {period: part for period, part in parts if not part.is_zero}
 
 
 def _by_days(service: Days) -> dict[date, Decimal]:

@@ -70,7 +70,7 @@ _CHECKS = (
     ("ruff", "format", "--check", "."),
     ("mypy",),
     ("lint-imports",),
-    ("pytest", "-q", "-m", "fast and not hledger"),
+    ("pytest", "-q", "-m", "fast and not brought"),
 )
 
 

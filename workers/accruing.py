@@ -134,6 +134,6 @@ def _earned(
         amount = sum((part.amount for period, part in parts.items() if period <= meant.period), Decimal(0))
         if amount:
             yield Accrual(
-                line.run.subscription_id, line.run.billing_period_id, line.metric_id, line.run.currency,
+                line.run.billing_period_id, line.run.subscription_id, line.metric_id, line.run.currency,
                 price.revenue_account, price.asset_account, amount,
             )  # fmt: skip

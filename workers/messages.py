@@ -31,7 +31,15 @@ from workers.deeds.deed import Order
 from workers.deeds.doing import Awaiting, submit
 from workers.reading_messages import SECTIONS, read
 from workers.step import is_passing, publish
-from workers.store import acting, audit, master, master_messages, master_systems, message_exceptions, people
+from workers.store import (
+    acting,
+    audit,
+    master,
+    master_messages,
+    master_systems,
+    message_exceptions,
+    people,
+)
 from workers.store.acting import Named
 from workers.store.database import engine
 from workers.store.master_file import Document, MasterInvalid
@@ -232,6 +240,7 @@ def _refuse(conn: Connection, heard: Heard, message: Message | None, rejection: 
         _name(conn, message)
     if heard.code != rejection.code:
         message_exceptions.open_(conn, heard, message, rejection)
+        message_exceptions.tell(conn, heard, message, rejection)
     master_messages.settle(conn, heard.id, verdict)
 
 

@@ -97,7 +97,7 @@ def erase_messages() -> None:
 
 
 def end_credits() -> None:
-    """End the credits whose time is over and whose periods are closed, in bounded steps until none is left."""
+    """End the credits whose time is over, in bounded steps until none is left; what is billed later draws them too."""
     while True:
         with engine().begin() as conn:
             acting.name(conn, Named("tallyline", "their time is over"))

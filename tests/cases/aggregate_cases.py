@@ -111,11 +111,23 @@ def proration_of(record: Figures) -> Proration:
     return Proration(period_of(record), zone, int(params["day_count"]), rounding)
 
 
+def by_days(record: Figures, aggregation: str, **options: Any) -> Decimal:
+    """What the line measures of a period whose days are the day count."""
+    scale = record["params"].get("ceil_scale")
+    convert = {} if scale is None else {"convert": {"divisor": "1", "rounding": "up", "scale": int(scale)}}
+    metric, proration = metric_of(record, aggregation, prorate="days", **options, **convert), proration_of(record)
+    period = BillingPeriod(proration.zone, proration.days, proration.period)
+    kept = Kept.of((each, 1) for at, each, _ in taken(record, metric) if at < period.ends_at)
+    return metric.measured([kept], Span.whole(period)).quantity
+
+
 def prorated_units(record: Figures) -> Figures:
     metric, proration = metric_of(record, "sum"), proration_of(record)
     units = [(at, Decimal(str(event["value"]))) for at, _, event in taken(record, metric)]
     full = sum((number for at, number in units if at < proration.period.ends_at), Decimal(0))
-    return {"value": prorated_sum(units, proration), "full_units": full}
+    is_whole = proration.days.count == proration.day_count
+    value = by_days(record, "sum") if is_whole else prorated_sum(units, proration)
+    return {"value": value, "full_units": full}
 
 
 def prorated_members(record: Figures) -> Figures:
@@ -124,7 +136,9 @@ def prorated_members(record: Figures) -> Figures:
     proration = proration_of(record)
     here = Kept.of((each, 1) for at, each, _ in taken(record, metric) if at < proration.period.ends_at)
     full = metric.measured([here], span_of(proration.period)).quantity
-    return {"value": prorated_unique(operations, proration), "full_units": full}
+    is_whole = proration.days.count == proration.day_count
+    members = by_days(record, "unique_count", property="id", operation="op") if is_whole else None
+    return {"value": prorated_unique(operations, proration) if members is None else members, "full_units": full}
 
 
 def byte_hours(record: Figures) -> Figures:

@@ -8,6 +8,8 @@ from test_published import RECORDS
 
 from domain.ubl import written
 
+pytestmark = pytest.mark.brought
+
 EXAMPLES = [record for record in RECORDS if record["model"] == "en16931"]
 
 

@@ -6,7 +6,7 @@ from domain_strategies import decimals
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.credits import CreditInvalid, Entry, Grant, Rollover, balance, drawn, ended, opened, returned
+from domain.credits import CreditInvalid, Ended, Entry, Grant, Rollover, balance, drawn, ended, opened, returned
 from domain.money import CurrenciesMixed, Currency, Money, total
 
 pytestmark = pytest.mark.fast
@@ -157,7 +157,7 @@ def test_a_rest_is_carried_into_a_new_grant_up_to_its_share_and_amount_and_expir
 
     end = ended([grant], entries, at=day(31))
 
-    assert end.carried == (Grant("jan+", usd("30"), day(31), day(59), 1),)
+    assert end.carried == (Grant("jan+", usd("30"), day(31), day(59), 1, carried_from="jan"),)
     assert end.entries == (
         Entry("jan", "carried", usd("-30"), day(31), "jan+"), Entry("jan+", "granted", usd("30"), day(31)),
         Entry("jan", "expired", usd("-50"), day(31)),
@@ -165,12 +165,13 @@ def test_a_rest_is_carried_into_a_new_grant_up_to_its_share_and_amount_and_expir
     assert ended([grant], entries, at=day(30)).entries == ()
 
 
-def test_what_comes_back_to_a_grant_that_has_ended_expires_unless_nothing_was_carried_on_yet():
+def test_what_comes_back_to_a_grant_that_has_ended_ends_as_if_it_had_never_been_drawn():
     grant = Grant("jan", usd("100"), day(0), day(31), rollover=Rollover(28, amount=usd("30")))
     drawn_all = [opened(grant), *drawn([grant], [opened(grant)], usd("100"), at=day(3), reference="d1")]
     drawn_part = [opened(grant), *drawn([grant], [opened(grant)], usd("90"), at=day(3), reference="d1")]
     assert ended([grant], drawn_all, at=day(31)).entries == ()
-    drawn_part += ended([grant], drawn_part, at=day(31)).entries
+    first = ended([grant], drawn_part, at=day(31))
+    drawn_part += first.entries
 
     late = [*drawn_all, *returned(drawn_all, usd("40"), reference="d1")]
     later = [*drawn_part, *returned(drawn_part, usd("40"), reference="d1")]
@@ -178,7 +179,62 @@ def test_what_comes_back_to_a_grant_that_has_ended_expires_unless_nothing_was_ca
     assert [(each.kind, each.amount) for each in ended([grant], late, at=day(36)).entries] == [
         ("carried", usd("-30")), ("granted", usd("30")), ("expired", usd("-10")),
     ]  # fmt: skip
-    assert ended([grant], later, at=day(36)).entries == (Entry("jan", "expired", usd("-40"), day(31)),)
+    assert ended([grant, *first.carried], later, at=day(36)).entries == (
+        Entry("jan", "carried", usd("-20"), day(31), "jan+"), Entry("jan+", "carried", usd("20"), day(31), "jan"),
+        Entry("jan", "expired", usd("-20"), day(31)),
+    )  # fmt: skip
+
+
+ENDING = st.lists(st.tuples(st.sampled_from(["draw", "return", "end"]), st.integers(0, 29), money()), max_size=12)
+PERCENTS = decimals(lowest="1", highest="100", places=1)
+ROLLOVERS = st.none() | st.builds(Rollover, st.integers(1, 20), PERCENTS, st.none() | money())
+
+
+@given(money(), ROLLOVERS, ENDING)
+def test_when_an_end_is_booked_changes_nothing(amount, rollover, acts):
+    grant = Grant("jan", amount, day(0), day(30), rollover=rollover)
+
+    def play(acts):
+        grants, entries, documents = [grant], [opened(grant)], []
+        for number, (act, on, due) in enumerate([*acts, ("end", 0, NONE)]):
+            if act == "draw":
+                documents.append(f"d{number}")
+                entries += drawn(grants, entries, due, at=day(on), reference=documents[-1])
+            elif act == "return":
+                entries += returned(entries, due, reference=documents[0]) if documents else ()
+            else:
+                end = ended(grants, entries, at=day(99))
+                grants, entries = [*grants, *end.carried], [*entries, *end.entries]
+                assert ended(grants, entries, at=day(99)) == Ended((), ())
+        return totals(entries)
+
+    assert play(acts) == play([each for each in acts if each[0] != "end"])
+
+
+def totals(entries):
+    """By grant and kind, what is booked; what comes into a grant of another's rest is granted."""
+    found = {}
+    for each in entries:
+        kind = "granted" if each.grant.endswith("+") and each.kind == "carried" else each.kind
+        key = each.grant, "drawn" if kind == "returned" else kind
+        found[key] = found.get(key, NONE) + each.amount
+    return {key: amount for key, amount in found.items() if amount != NONE}
+
+
+def test_what_was_drawn_of_the_rest_that_was_carried_on_stays_paid_when_a_late_document_draws_the_grant():
+    grant = Grant("jan", usd("100"), day(0), day(30), rollover=Rollover(30, amount=usd("30")))
+    first = ended([grant], [opened(grant)], at=day(30))
+    grants, entries = [grant, *first.carried], [opened(grant), *first.entries]
+    entries += drawn(grants, entries, usd("20"), at=day(35), reference="feb")
+
+    entries += drawn(grants, entries, usd("500"), at=day(20), reference="jan")
+
+    # Twenty of the thirty that were carried on had been drawn: so much of the rest stays, and the other ten come back.
+    assert totals(entries) == {
+        ("jan", "granted"): usd("100"), ("jan", "drawn"): usd("-80"), ("jan", "carried"): usd("-20"),
+        ("jan+", "granted"): usd("20"), ("jan+", "drawn"): usd("-20"),
+    }  # fmt: skip
+    assert drawn(grants, entries, usd("500"), at=day(20), reference="more") == ()
 
 
 def test_what_is_booked_for_later_is_not_spent_twice():

@@ -13,13 +13,16 @@ from domain.entitlements import Alert, Allowance
 from domain.money import Currency, Money
 from domain.notices import (
     TYPES,
+    Ending,
     accounts_parked,
     audit_head,
     close_behind,
+    contract_ending,
     dependency_away,
     dependency_back,
     document_held,
     document_posted,
+    master_refused,
     run_blocked,
     run_stage_entered,
     threshold_reached,
@@ -63,6 +66,7 @@ NOTICES = [
     ),
     usage_refused(REFUSED, source="/airport", event_id="e-1"),
     audit_head(Head(7, bytes(32))),
+    contract_ending(Ending("C-1", "acme", "berlin", date(2027, 1, 1), 30, 2)),
     threshold_reached(
         Alert(
             subscription="s-1",
@@ -76,6 +80,8 @@ NOTICES = [
             allowance=Allowance(Decimal("100.0"), Decimal("80.50"), Decimal("19.50")),
         )
     ),
+    contract_ending(Ending("C-1", "acme", "tokyo", date(2027, 1, 1), 30, 2)),
+    master_refused(Refused("field_not_owned", "name", "owned by crm"), source="shop", event_id="1", version=2),
     accounts_parked("run-1", legal_entity="tokyo", period="2026-06", holds=2),
     close_behind(
         "tokyo/month/2026-06-01",

@@ -15,6 +15,7 @@ from domain.revenue import (
     accounting_period,
     difference,
     earned,
+    earned_alike,
     is_deferred,
     next_period,
     recognised,
@@ -162,3 +163,20 @@ def test_a_line_is_deferred_if_some_of_it_is_earned_after_the_period_it_is_poste
 def test_an_amount_that_is_not_in_minor_units_is_refused():
     with pytest.raises(AllocationImpossible):
         earned(usd("0.001"), Days(date(2024, 1, 1), date(2024, 1, 2)), "daily")
+
+
+@given(nets(), nets(), services())
+def test_what_stands_beside_the_lines_sums_to_it_and_is_earned_when_they_are(net, lines, service):
+    lines_earned = {} if lines.currency != net.currency else earned(lines, service, "monthly")
+
+    parts = earned_alike(net, lines_earned, service)
+
+    assert total(parts.values(), net.currency) == net
+    assert not lines_earned or set(parts) <= set(lines_earned)
+
+
+def test_what_stands_beside_lines_of_both_signs_is_earned_by_its_days():
+    service = Days(date(2026, 6, 15), date(2026, 7, 15))
+    lines = {month("2026-06"): usd("-1.00"), month("2026-07"): usd("5.00")}
+
+    assert earned_alike(usd("3.00"), lines, service) == {month("2026-06"): usd("1.60"), month("2026-07"): usd("1.40")}

@@ -43,7 +43,8 @@ class Crm:
                 properties = pika.BasicProperties(
                     content_type="application/cloudevents+json", delivery_mode=2, user_id=user or self.upstream.user
                 )
-                channel.basic_publish(exchange, "tallyline.master.account.v1", body, properties, mandatory=True)
+                key = f"{self.upstream.user}.tallyline.master.account.v1"
+                channel.basic_publish(exchange, key, body, properties, mandatory=True)
 
     def rows(self, sql):
         with self.engine.connect() as conn:
@@ -98,7 +99,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_applied_twice(crm):
     crm.fleet.kill("master")
     crm.say(*(change(n) for n in range(61, 81)))
 
-    wait_until(lambda: crm.states().get("applied", 0) >= 80, what=f"80 are applied, not {crm.states()}")
+    wait_until(lambda: crm.states().get("applied", 0) >= 80, for_s=120.0, what=f"80 are applied, not {crm.states()}")
     assert crm.accounts() == {f"A-{n}" for n in range(1, 81)}
     added = crm.rows(
         "select subject, count(*) from audit_log where action = 'accounts.insert' group by 1 having count(*) > 1"

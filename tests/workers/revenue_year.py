@@ -26,6 +26,7 @@ FEE = (
 )
 CLEAN = (
     EMPTY,
+    "truncate contract_coupons, coupons cascade",
     "delete from revenue_rules",
     "truncate accounting_periods cascade",
     "delete from prices",
@@ -77,10 +78,10 @@ class Books:
         return run
 
     def schedule(self, document: str) -> dict[str, str]:
-        """What of the document's lines is recognised in which period."""
+        """What of the document is recognised in which period."""
         rows = self.bound.rows(
             """select s.period, sum(s.amount) as amount from revenue_schedules s
-               join invoice_lines l on l.id = s.invoice_line_id join invoices i on i.id = l.invoice_id
+               join invoices i on i.id = s.invoice_id
                where i.number_text = :document group by 1 having sum(s.amount) <> 0 order by 1""",
             document=document,
         )

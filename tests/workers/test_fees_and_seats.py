@@ -40,6 +40,9 @@ def seats(month):
     month.bound.run("delete from contract_versions where version > 1")
     month.bound.run("update contract_versions set superseded_at = '9999-12-31 00:00Z'")
     month.bound.run("truncate contract_renewals")
+    month.bound.run("delete from contract_versions where subscription_id is not null")
+    month.bound.run("delete from subscription_phases")
+    month.bound.run("update subscriptions set terms_from = '9999-12-31 00:00Z'")
     month.bound.run("update contracts set ends_at = '9999-12-31 00:00Z'")
     month.bound.run("update subscriptions set ends_at = '9999-12-31 00:00Z', own_ends_at = null")
     month.bound.run("delete from metrics where meter_id is null")
@@ -181,3 +184,30 @@ def test_a_contract_that_ends_with_its_term_bills_the_days_until_then(month, sea
     # 15 of 31 days: 2,000 x 15/31 = 967.7419.. and 10 x 60 x 15/31 = 290.3225..
     found = {name: str(net) for name, (_, net) in lines(month, run).items()}
     assert found == {"base": "967.74", "seats": "290.32"}
+
+
+def test_a_ramp_charges_fees_and_seats_by_its_days_and_the_contract_the_others(month, seats, tmp_path):
+    seats(10, "2026-01-01")
+    prices = ", ".join(
+        f"{metric}: {{terms: {{model: per_unit, unit_amount: '{amount}'}}, tax_category: standard, revenue_account: r}}"
+        for metric, amount in {"base": 1000, "seats": 30, "departures": 0, "distance": 0, "aircraft": 0}.items()
+    )
+    file = tmp_path / "ramp.yaml"
+    phase = f"{{phase: ramp, from: 2026-03-01, to: 2026-03-16, prices: {{{prices}}}}}"
+    file.write_text(f"subscriptions: {{s-ua: {{phases: [{phase}]}}}}")
+    master.load(engine(), file)
+    month.use(("a", "UA", "N1", 1000))  # on 10 March
+
+    run = month.request()
+
+    # 15 of 31 days at half the price and 16 at the whole: 1,000 x 15/31 = 483.8709.. and 2,000 x 16/31 = 1,032.2580..;
+    # 300 x 15/31 = 145.1612.. and 600 x 16/31 = 309.6774..; what was flown is free in the ramp
+    found = month.bound.rows(
+        """select m.name, l.net::text from invoices i join invoice_lines l on l.invoice_id = i.id
+           join metrics m on m.id = l.metric_id where i.billing_run_id = :run and l.net <> 0 order by 1, l.net""",
+        run=run,
+    )
+    assert [tuple(row) for row in found if row[0] in {"base", "seats"}] == [
+        ("base", "483.87"), ("base", "1032.26"), ("seats", "145.16"), ("seats", "309.68"),
+    ]  # fmt: skip
+    month.assert_all_accounted_for(in_flight=3)

@@ -224,6 +224,22 @@ def look_now(line):
     looking.tick()
 
 
+def test_a_tick_takes_no_more_looks_than_it_may_and_the_next_one_goes_on(limited, monkeypatch):
+    for subject in ("k1", "k3"):
+        use(limited, *(f"{subject}-{n}" for n in range(7)), subject=subject)
+    looking.tick()
+    monkeypatch.setattr(looking, "PORTION", 1)
+    monkeypatch.setattr(looking, "PORTIONS_MAX", 1)
+    lower = LOWER.format(7)
+    own(limited, f"""{lower};{lower.replace("_id = 1", "_id = 3").replace("'metered', 1", "'metered', 3")}""")
+
+    looking.tick()
+    assert len(told(limited)) == 2
+
+    looking.tick()
+    assert sorted(subject for subject, _, _ in told(limited)) == ["s1/talk"] * 2 + ["s3/talk"] * 2
+
+
 def test_a_limit_without_a_look_is_told_with_the_next_usage_all_the_same(limited):
     use(limited, *calls(1, 7))
     own(limited, LOWER.format(8))

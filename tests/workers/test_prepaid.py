@@ -115,32 +115,114 @@ def test_what_a_document_drew_comes_back_when_it_is_void_and_is_drawn_again_once
     ]  # fmt: skip
 
 
-def test_a_grant_ends_in_the_books_once_what_it_could_pay_for_is_closed(month, grant, entries):
+@pytest.mark.parametrize("acts", ["dee", "eede", "ede"])
+def test_a_grant_ends_when_its_time_is_over_and_pays_what_it_could_whenever_the_period_is_billed(
+    month, grant, entries, acts
+):
     rollover = Rollover(3_650, Decimal(50), usd("20.00"))
-    ended = grant("1000.00", ends_on=NEXT, rollover=rollover)
-    idle = grant("7.00", starts_on=date(2026, 2, 1), ends_on=FIRST)
-    month.use(("u1", "UA", "N1", 0))
-    run = month.request()
-    month.bound.run("update credit_grants set expires_at = now() where id = :id", id=ended)
-    month.bound.run(
-        "update billing_periods set ends_at = (select expires_at from credit_grants where id = :id)", id=ended
-    )
+    ending = grant("1000.00", starts_on=date(2026, 1, 1), rollover=rollover, ends_on=date(2026, 2, 1))
+    invoice, at = invoice_of(month), datetime(2026, 1, 31, tzinfo=UTC)
 
-    ticks.end_credits()
-    assert entries(ended) == [("granted", 1000, None)]
-    assert entries(idle) == [("granted", 7, None), ("expired", -7, None)]
-    month.approve(run)
-    ticks.end_credits()
-    ticks.end_credits()
+    for act in acts:
+        ticks.end_credits() if act == "e" else draw_alone(invoice, at)
 
-    (carried,) = month.bound.rows("select * from credit_grants where carried_from = :id", id=ended)
+    (carried,) = month.bound.rows("select * from credit_grants where carried_from = :id", id=ending)
     assert (carried.amount, carried.rollover_days, carried.recorded_by) == (20, None, "tallyline")
-    left = Decimal(1000) - Decimal("173.54")
-    assert entries(ended) == [
-        ("granted", 1000, None), ("drawn", Decimal("-173.54"), "PONY-000001"), ("carried", -20, None),
-        ("expired", 20 - left, None),
-    ]  # fmt: skip
+    left = Decimal(1000) - Decimal("108.88")
+    assert totals(month, ending) == {
+        "granted": 1000, "drawn": Decimal("-108.88"), "carried": -20, "expired": 20 - left,
+    }  # fmt: skip
     assert entries(carried.id) == [("granted", 20, None)]
+
+
+def test_a_period_that_is_never_billed_keeps_no_credit_from_ending(month, grant, entries):
+    idle = grant("7.00", starts_on=date(2026, 2, 1), ends_on=FIRST)
+
+    ticks.end_credits()
+
+    assert entries(idle) == [("granted", 7, None), ("expired", -7, None)]
+
+
+def invoice_of(month):
+    return month.bound.one("select invoice_id from erp_postings where id = :id", id=issue(month.bound))
+
+
+def totals(month, *grants):
+    """By kind, what is booked of grants; what comes into one of another's rest is granted."""
+    return {
+        row.kind: row.amount
+        for row in month.bound.rows(
+            """select case when e.kind = 'returned' then 'drawn'
+                 when e.kind = 'carried' and g.carried_from is not null then 'granted' else e.kind end as kind,
+                 sum(e.amount) as amount
+               from credit_entries e join credit_grants g on g.id = e.grant_id
+               where g.id = any(:grants) group by 1 having sum(e.amount) <> 0""",
+            grants=list(grants),
+        )
+    }
+
+
+def void_alone(invoice_id):
+    with engine().begin() as conn:
+        prepaid.give_back(conn, invoice_id)
+
+
+@pytest.mark.parametrize("order", ["dvb", "edvb", "devb", "dveb", "edeveb"])
+def test_in_any_order_of_ends_and_voids_the_same_is_carried_on_and_expires(month, grant, order):
+    number = grant(
+        "150.00", starts_on=date(2026, 1, 1), ends_on=date(2026, 2, 1), rollover=Rollover(3_650, Decimal(50))
+    )
+    first, second = invoice_of(month), invoice_of(month)
+    at = datetime(2026, 1, 31, tzinfo=UTC)
+    acts = {
+        "d": lambda: draw_alone(first, at), "v": lambda: void_alone(first), "b": lambda: draw_alone(second, at),
+        "e": ticks.end_credits,
+    }  # fmt: skip
+
+    for act in f"{order}e":
+        acts[act]()
+
+    (child,) = month.bound.rows("select id, amount from credit_grants where carried_from = :id", id=number)
+    # 150 less 108.88 leaves 41.12, of which half is carried on.
+    assert totals(month, number) == {
+        "granted": 150, "drawn": Decimal("-108.88"), "carried": Decimal("-20.56"), "expired": Decimal("-20.56"),
+    }  # fmt: skip
+    assert totals(month, child.id) == {"granted": Decimal("20.56")}
+    listed = {row.grant: row for row in prepaid_listed()}
+    assert (listed[child.id].granted, listed[child.id].carried, listed[child.id].left) == (
+        Decimal("20.56"), 0, Decimal("20.56"),
+    )  # fmt: skip
+    assert (listed[number].carried, listed[number].left) == (Decimal("20.56"), 0)
+
+
+def prepaid_listed():
+    with engine().connect() as conn:
+        return prepaid.listed(conn, None)
+
+
+def test_a_void_after_the_end_carries_more_on_and_a_grant_that_has_carried_nothing_yet_does(month, grant):
+    number = grant("108.88", starts_on=date(2026, 1, 1), ends_on=date(2026, 2, 1), rollover=Rollover(3_650))
+    first, at = invoice_of(month), datetime(2026, 1, 31, tzinfo=UTC)
+    draw_alone(first, at)
+    ticks.end_credits()
+    assert totals(month, number) == {"granted": Decimal("108.88"), "drawn": Decimal("-108.88")}
+
+    void_alone(first)
+    ticks.end_credits()
+
+    assert totals(month, number) == {"granted": Decimal("108.88"), "carried": Decimal("-108.88")}
+
+
+def test_what_grants_hold_is_kept_with_every_entry_and_only_they_are_looked_at(month, grant):
+    number, over = grant("100.00"), grant("7.00", starts_on=date(2026, 2, 1), ends_on=FIRST)
+    draw_alone(invoice_of(month), datetime(2026, 3, 31, tzinfo=UTC))
+    ticks.end_credits()
+
+    held = month.bound.rows("select * from credit_balances where grant_id in (:one, :two)", one=number, two=over)
+    assert [tuple(row) for row in held] == [(number, 0), (over, 0)]
+    for statement in ("update credit_balances set held = 1", "insert into credit_balances values (99, 1)"):
+        with pytest.raises(ProgrammingError):
+            attempt(statement)
 
 
 def test_two_documents_that_are_issued_at_once_draw_the_same_credit_one_after_the_other(month, grant, entries):

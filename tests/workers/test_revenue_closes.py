@@ -93,7 +93,7 @@ def test_a_document_that_is_posted_in_july_before_june_is_closed_is_accrued_in_j
 
     assert revenue(june, "2026-06-01", "2026-07-01") == JUNE
     assert revenue(june, "2026-07-01", "2026-08-01") == 0
-    assert june.bound.one("select count(*) from accruals where invoice_line_id is null") == 0
+    assert june.bound.one("select count(*) from accruals where invoice_id is null") == 0
 
 
 def test_what_is_billed_in_june_is_not_accrued(june):
@@ -107,6 +107,18 @@ def test_late_usage_of_a_billed_month_is_accrued_by_the_difference(june):
     june.use_in_june("u4")
 
     assert june.close("2026-06").accrued == {"USD": Decimal("41.26")}
+
+
+def test_what_an_account_is_parked_with_is_accrued_as_what_the_next_run_bills(june):
+    june.bound.run("""update legal_entities set breakers = '{"lines_max": 1}'""")
+    try:
+        run = june.request(june.period_of("2026-06-01"), posting_on="2026-06-30")
+        june.month.approve(run)
+        assert june.bound.one("select count(*) from account_holds") > 0
+
+        assert june.close("2026-06").accrued == {"USD": JUNE}
+    finally:
+        june.bound.run("update legal_entities set breakers = '{}'")
 
 
 def test_a_fee_of_a_period_that_goes_on_is_accrued_by_its_days(books):
@@ -201,9 +213,10 @@ CLOSED = "insert into accounting_periods (legal_entity_id, period, closed_by, re
 ACCRUED = """insert into accruals (legal_entity_id, period, subscription_id, billing_period_id, metric_id, currency,
   revenue_account, asset_account, amount) select 'pony', '2026-06-01', subscription_id, billing_period_id, metric_id,
   'USD', 'r', 'a', 1 from accruals limit 1"""
-SCHEDULED = """insert into revenue_schedules (invoice_line_id, earned_in, period, amount, method, is_deferred,
-  legal_entity_id, currency, revenue_account, deferred_account, asset_account)
-  select id, '2026-05-01', '2026-06-01', 1, 'daily', true, 'pony', 'USD', 'r', 'd', 'a' from invoice_lines limit 1"""
+SCHEDULED = """insert into revenue_schedules (invoice_id, invoice_line_id, earned_in, period, amount, method,
+  is_deferred, legal_entity_id, currency, revenue_account, deferred_account, asset_account)
+  select invoice_id, id, '2026-05-01', '2026-06-01', 1, 'daily', true, 'pony', 'USD', 'r', 'd', 'a'
+  from invoice_lines limit 1"""
 TWICE = "('accrual', 'pony', '2026-07-31', 'USD', 'x')"
 
 

@@ -55,9 +55,9 @@ def put(rows: str) -> None:
     """Insert schedule rows as the application."""
     with engine().begin() as conn:
         conn.execute(
-            text(f"""insert into revenue_schedules (invoice_line_id, kind, earned_in, period, amount, method,
-              is_deferred, legal_entity_id, currency, revenue_account, deferred_account, asset_account)
-              select (select min(id) from invoice_lines), kind, cast(earned as date), cast(earned as date), amount,
+            text(f"""insert into revenue_schedules (invoice_id, invoice_line_id, kind, earned_in, period, amount,
+              method, is_deferred, legal_entity_id, currency, revenue_account, deferred_account, asset_account)
+              select 1, (select min(id) from invoice_lines), kind, cast(earned as date), cast(earned as date), amount,
                 'daily', true, entity, currency, 'r', 'd', 'a'
               from (values {rows}) t (kind, earned, amount, entity, currency)""")
         )
@@ -72,7 +72,7 @@ def put(rows: str) -> None:
     ],
 )
 def test_the_database_refuses_a_schedule_that_does_not_sum_to_its_line(year, rows):
-    with pytest.raises(IntegrityError, match="does not sum to it"):
+    with pytest.raises(IntegrityError, match="does not sum to its line"):
         put(rows)
 
 
@@ -80,7 +80,7 @@ def test_the_database_refuses_a_schedule_in_another_currency(year):
     sums = "('scheduled', '2030-01-01', 1, 'pony', '{}'), ('scheduled', '2030-02-01', -1, 'pony', '{}')"
     put(sums.format("USD", "USD"))
 
-    with pytest.raises(IntegrityError, match="does not sum to it"):
+    with pytest.raises(IntegrityError, match="does not sum to its line"):
         put(sums.replace("2030", "2031").format("AAA", "AAA"))
 
 
@@ -149,3 +149,38 @@ def test_a_line_is_earned_on_the_days_that_its_subscription_stands(books):
 
     # 1,200 x 61/121 = 604.958...; 31 and 30 days of 61: 307.44 (307.437...) and 297.52 (297.521...)
     assert books.schedule("PONY-000001") == {"2024-03": "307.44", "2024-04": "297.52"}
+
+
+def give_coupon(books, percent: int) -> None:
+    books.bound.run("insert into coupons (name, title, percent) values ('ten', 'Ten off', :percent)", percent=percent)
+    books.bound.run(
+        """insert into contract_coupons (contract_id, coupon_id, place, is_given, starts_on, recorded_by)
+           select c.id, k.id, 1, true, '2020-01-01', 'test' from contracts c, coupons k where c.ref = 'c-ua'"""
+    )
+
+
+def test_what_a_coupon_gives_is_earned_in_the_proportions_of_the_lines(books):
+    give_coupon(books, 10)
+
+    books.bill(books.period("2024-01-15", "2025-01-15"), posting_on="2024-01-15")
+
+    # a tenth of each month, cut to cents, sums to 119.94; six cents go to 9.508, the four 9.836 and the first of the .4
+    rows = books.bound.rows(
+        "select amount from revenue_schedules where invoice_adjustment_id is not null order by earned_in"
+    )
+    tenth = "-5.58 -9.51 -10.16 -9.84 -10.16 -9.84 -10.16 -10.16 -9.84 -10.16 -9.84 -10.16 -4.59"
+    assert [str(amount) for (amount,) in rows] == tenth.split()
+    assert books.balance("liabilities:deferred-revenue") == -1080
+
+
+def test_the_database_refuses_a_schedule_of_an_adjustment_that_does_not_sum_to_it(books):
+    give_coupon(books, 10)
+    books.bill(books.period("2024-01-15", "2025-01-15"), posting_on="2024-01-15")
+
+    with pytest.raises(IntegrityError, match="does not sum to its line"):
+        books.bound.run(
+            """insert into revenue_schedules (invoice_id, invoice_adjustment_id, earned_in, period, amount, method,
+              is_deferred, legal_entity_id, currency, revenue_account, deferred_account, asset_account)
+              select invoice_id, id, '2030-01-01', '2030-01-01', 1, 'daily', true, 'pony', 'USD', 'r', 'd', 'a'
+              from invoice_adjustments"""
+        )

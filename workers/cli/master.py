@@ -10,14 +10,15 @@ from typing import Annotated, Final
 import typer
 
 from domain.periods import EVER
-from workers.cli import console, master_messages, reach
+from workers.cli import console, master_check, master_messages, reach
 from workers.cli.acting import As, Reason, Wish, acting, have_done
 from workers.cli.console import AsJson
 from workers.cli.master_import import import_
 from workers.cli.master_renewals import renewals
 from workers.cli.working import work_here
 from workers.deeds.previewing import preview_file
-from workers.store import master, master_file
+from workers.store import master, master_file, master_lacks
+from workers.store.database import snapshot
 from workers.store.master_parties import OPEN_END
 from workers.store.master_stretches import Shown
 from workers.store.master_touches import DAYS
@@ -42,7 +43,10 @@ app.command("renewals")(renewals)
 @console.command
 def load(
     file: Annotated[Path, typer.Argument(help="Master data as YAML or JSON; infra/demo/master.yaml is an example.")],
-    check: Annotated[bool, typer.Option("--check", help="Only read and check the file; needs no database.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Only say what would be refused; without a database, as far as the file tells."),
+    ] = False,
     reason: Reason = None,
     as_: As = None,
     as_json: AsJson = False,
@@ -51,26 +55,29 @@ def load(
 
     The same file twice changes nothing. What is published is never edited: a contract changes by a version with the
     next number, a mapping by one that starts later; usage they cover moves to them. Only a price that a version lacks
-    may be added to it: what died for want of it runs again. Errors name the file, line and
+    may be added to it: what died for want of it runs again. Prices that versions lack of what is used or subscribed
+    under them are named. Errors name the file, line and
     field, and nothing is loaded. Prices, entitlements, mappings, meters, taxes and exclusion rules need a second
     person, unless the policies say otherwise: then nothing is loaded until somebody else calls `tallyline approve`.
 
     Example: tallyline master load infra/demo/master.yaml
     """
     if check:
-        master.read(file)
-        console.out().print(f"{file} can be read")
+        master_check.check(file, as_json=as_json)
         return
     with reach.database():
         carried = have_done(acting(as_), to_load(file, reason), as_json=as_json).carried
         if carried.hints:
             work_here(carried.hints)
+        with snapshot() as conn:
+            lacks = master_lacks.lacking(conn, master.read(file)[1])
     if as_json:
-        console.print_json(carried.facts)
+        console.print_json({**carried.facts, "lacks": [asdict(each) for each in lacks]})
         return
     _print_tally(f"Master data of {file}", [carried.facts[name] for name in ("new", "changed", "same")])
     if carried.facts["woken"]:
         console.out().print(f"usage under {carried.facts['woken']} keys was decided again")
+    master_check.tell_lacks(lacks)
 
 
 @app.command("preview")
@@ -95,11 +102,14 @@ def preview(
     if as_json:
         facts = {"new": tally.new, "changed": tally.changed, "same": tally.same}
         stretches = [asdict(each) for each in found.stretches]
-        console.print_json({**facts, "touches": [asdict(each) for each in found.touches], "stretches": stretches})
+        lacks = [asdict(each) for each in found.lacks]
+        touches = [asdict(each) for each in found.touches]
+        console.print_json({**facts, "touches": touches, "stretches": stretches, "lacks": lacks})
         return
     _print_tally(f"{file} would load", [tally.new, tally.changed, tally.same])
     if found.stretches:
         _print_stretches(found.stretches)
+    master_check.tell_lacks(found.lacks)
     if found.touches:
         rows = [
             [each.change, each.account, each.subscription, each.usages, _PRICED[each.is_priced]]

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from workers.cli import console, reach
+from workers.cli.acting import As, Wish, have_done, permitted
 from workers.cli.console import FOUND, AsJson, count
 from workers.cli.producing import EVENTS_PER_BODY, LOCAL_USER, by_rabbitmq, by_receipts, found_in, receipts_so_far
 from workers.cli.usage_file import Format, UsageFile, usage_file
@@ -16,7 +17,7 @@ from workers.cli.working import work_here
 from workers.files.batches import Batch, batches
 from workers.files.lines import size_of
 
-app = typer.Typer(help="Bring in usage files: CSV, JSON Lines, and readings of registers.", no_args_is_help=True)
+app = typer.Typer(help="Bring in usage files, and take usage back that is wrong.", no_args_is_help=True)
 
 Mapping = Annotated[
     Path | None, typer.Option(help="Which columns become what, as YAML; infra/demo/usage/ has examples.")
@@ -42,7 +43,7 @@ class Way:
 
 @app.callback()
 def group() -> None:
-    """Bring in usage files: CSV, JSON Lines, and readings of registers."""
+    """Bring in usage files: CSV, JSON Lines, and readings of registers; take usage back that is wrong."""
 
 
 @app.command("import")
@@ -83,6 +84,37 @@ def import_(
         _conclude(told, sent)
     if told.refused or sent.refused:
         raise typer.Exit(FOUND)
+
+
+@app.command("withdraw")
+@console.command
+def withdraw(
+    source: Annotated[str, typer.Argument(help="The event's source, such as /ops/jfk.")],
+    event: Annotated[str, typer.Argument(help="The event's id.")],
+    metric: Annotated[str, typer.Option(help="The metric that it is not to count under for now.")],
+    reason: Annotated[str, typer.Option(help="Why; kept with the exception and in the audit log.")],
+    as_: As = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take back usage that counts but is wrong: it waits as an exception until somebody corrects or dismisses it.
+
+    What was billed of it is given back by the next run of its period, which waits for that decision. The event stays as
+    it was sent. Example: tallyline usage withdraw /meters r17 --metric used --reason "the display was misread"
+    """
+    payload = {"source": source, "event": event, "metric": metric}
+    with reach.database():
+        done = have_done(permitted("exceptions.dismiss", as_), Wish("usage.withdraw", payload, reason), as_json=as_json)
+        if not reach.is_fleet():
+            work_here([])
+    exception = done.carried.facts["exception"]
+    if as_json:
+        console.print_json({**payload, "exception": exception})
+        return
+    console.out().print(
+        f"{event} of {source} counts under {metric} no more; it waits as exception {exception}: "
+        f"[bold]tallyline replay edit {exception}[/] or [bold]tallyline replay dismiss {exception}[/]",
+        soft_wrap=True,
+    )
 
 
 @dataclass(frozen=True, slots=True)

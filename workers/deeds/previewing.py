@@ -9,11 +9,14 @@ from domain.approvals import RequestUnknown
 from workers.deeds.deed import Order, Plan
 from workers.deeds.registry import deed_named
 from workers.store import acting as names
-from workers.store import approvals, audit, master, master_stretches, master_touches
+from workers.store import approvals, audit, master, master_lacks, master_stretches, master_touches
 from workers.store.acting import Named
 from workers.store.approvals import Asked
 from workers.store.audit import Recorded
 from workers.store.database import engine
+from workers.store.master_file import Document
+from workers.store.master_lacks import Lack
+from workers.store.master_models import MasterData
 from workers.store.master_rows import Tally
 from workers.store.master_stretches import Shown
 from workers.store.master_touches import Touch
@@ -49,11 +52,12 @@ def preview(request_id: int) -> Preview:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What publishing a file would do: how many rows, whose usage it touches, and how phases would price."""
+    """What publishing a file would do: rows, whose usage it touches, how phases would price, what prices would lack."""
 
     tally: Tally
     touches: Sequence[Touch]
     stretches: Sequence[Shown]
+    lacks: Sequence[Lack]
 
 
 def preview_file(file: Path, *, person: str) -> Looked:
@@ -65,5 +69,16 @@ def preview_file(file: Path, *, person: str) -> Looked:
         tally, _ = master.publish(conn, document, data, person=person)
         touches = master_touches.priced(conn, used)
         stretches = master_stretches.shown(conn, list(data.subscriptions))
+        lacks = master_lacks.lacking(conn, data)
         conn.rollback()
-    return Looked(tally, touches, stretches)
+    return Looked(tally, touches, stretches, lacks)
+
+
+def check_file(document: Document, data: MasterData) -> list[Lack]:
+    """The prices that would be missing, should the file be loaded now. Raises `MasterInvalid` where it could not be."""
+    with engine().connect() as conn:
+        names.name(conn, Named("tallyline", f"checks {document.file.name}"))
+        master.publish(conn, document, data, person="tallyline", is_look=True)
+        lacks = master_lacks.lacking(conn, data)
+        conn.rollback()
+    return lacks

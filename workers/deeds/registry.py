@@ -17,11 +17,12 @@ from workers.deeds import (
     revenue,
     runs,
     sources,
+    usage,
 )
 from workers.deeds.deed import Deed
 
 _MODULES: Final = (
-    breakers, documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources,
+    breakers, documents, master, people, policies, prepaid, prices, replays, retention, revenue, runs, sources, usage,
 )  # fmt: skip
 DEEDS: Final[Mapping[str, Deed]] = MappingProxyType({deed.name: deed for module in _MODULES for deed in module.DEEDS})
 

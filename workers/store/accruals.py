@@ -28,28 +28,27 @@ where y.legal_entity_id = :entity and p.starts_on < :end_on
 order by p.id
 """)
 _PRICES = text(f"""
-select p.id, p.revenue_account, m.aggregation = 'subscribed' as is_subscribed, {RULE}
+select p.id, p.revenue_account, m.aggregation = 'subscribed' as is_subscribed, {RULE.format(metric="m.aggregation")}
 from prices p join metrics m on m.id = p.metric_id
 {RULES.format(entity=":entity", account="p.revenue_account")}
 where p.id = any(cast(:ids as integer[]))
 """)
-#: Lines of documents that are posted after the period and earned by its end.
+#: What documents that are posted after the period earn by its end.
 _POSTED_LATER = text("""
-insert into accruals (legal_entity_id, period, subscription_id, billing_period_id, metric_id, invoice_line_id, currency,
-  revenue_account, asset_account, amount)
-select s.legal_entity_id, cast(:period as date), l.subscription_id, r.billing_period_id, l.metric_id, l.id, s.currency,
-  s.revenue_account, s.asset_account, sum(s.amount)
-from revenue_schedules s join invoice_lines l on l.id = s.invoice_line_id
-join invoices i on i.id = l.invoice_id and i.posting_on >= :end_on
-join rated_usages r on r.id = l.rated_usage_id
+insert into accruals (legal_entity_id, period, billing_period_id, invoice_id, currency, revenue_account, asset_account,
+  amount)
+select s.legal_entity_id, cast(:period as date), r.billing_period_id, i.id, s.currency, s.revenue_account,
+  s.asset_account, sum(s.amount)
+from revenue_schedules s join invoices i on i.id = s.invoice_id and i.posting_on >= :end_on
+join billing_runs r on r.id = i.billing_run_id
 where s.legal_entity_id = :entity and s.earned_in < s.period and s.period > :period and s.earned_in <= :period
-group by 1, 3, 4, 5, 6, 7, 8, 9 having sum(s.amount) <> 0 order by l.id
+group by 1, 3, 4, 5, 6, 7 having sum(s.amount) <> 0 order by i.id
 """)
 _INSERT = text("""
-insert into accruals (legal_entity_id, period, subscription_id, billing_period_id, metric_id, currency, revenue_account,
-  asset_account, amount)
-select :entity, cast(:period as date), t.* from unnest(cast(:subscriptions as integer[]),
-  cast(:billing_periods as integer[]), cast(:metrics as integer[]), cast(:currencies as text[]),
+insert into accruals (legal_entity_id, period, billing_period_id, subscription_id, metric_id, currency,
+  revenue_account, asset_account, amount)
+select :entity, cast(:period as date), t.* from unnest(cast(:billing_periods as integer[]),
+  cast(:subscriptions as integer[]), cast(:metrics as integer[]), cast(:currencies as text[]),
   cast(:revenues as text[]), cast(:assets as text[]), cast(:amounts as numeric[])) as t
 """)
 _BOOK = booking(
@@ -74,8 +73,8 @@ values (:entity, :period, :person, :reason, :unpriced)
 class Accrual:
     """What one subscription owes for a metric that no document holds, as far as it is earned in the period."""
 
-    subscription_id: int
     billing_period_id: int
+    subscription_id: int
     metric_id: int
     currency: str
     revenue_account: str
@@ -105,8 +104,8 @@ def keep(conn: Connection, meant: AccountingPeriod, found: Sequence[Accrual]) ->
         _INSERT,
         {
             **meant.values,
-            "subscriptions": [each.subscription_id for each in found],
             "billing_periods": [each.billing_period_id for each in found],
+            "subscriptions": [each.subscription_id for each in found],
             "metrics": [each.metric_id for each in found],
             "currencies": [each.currency for each in found],
             "revenues": [each.revenue_account for each in found],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from workers.store.replays import Replay
 
 #: The codes of usage that an edit of the event's data can give a quantity, or a reading that can be right.
-AMENDABLE = frozenset({"quantity_missing", "quantity_invalid", *CODES_OF_READINGS})
+AMENDABLE = frozenset({"quantity_missing", "quantity_invalid", "usage_withdrawn", *CODES_OF_READINGS})
 
 
 def add(conn: Connection, replay: "Replay", *, exception_id: int) -> None:

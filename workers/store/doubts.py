@@ -15,11 +15,7 @@ from domain.metrics.register import Register, reading_in
 from domain.periods import Window
 from domain.refused import Refused
 from domain.registers import CODES_OF_READINGS, series
-from queues.exceptions import REOPEN
-from workers.store import measures
-from workers.store.events import POSITION_BITS
-from workers.store.moves import AT, COLUMNS, LIVE
-from workers.store.totals import HASH
+from workers.store import measures, withdrawals
 
 #: Registers that are looked at in one transaction.
 PORTION = 200
@@ -54,6 +50,7 @@ _REGISTERS = text("""
 select subscription_id, metric_id, dimensions from (
   select g.subscription_id, g.metric_id, g.dimensions from aggregates g
   join metrics m on m.id = g.metric_id and m.aggregation = 'register' where g.billing_period_id = :period
+    and g.updated_at >= coalesce(cast(:since as timestamptz), '-infinity')
   union
   select x.subscription_id, x.metric_id, x.dimensions from exceptions x
   where x.state = 'open' and x.step = 'enrich' and x.code = any(cast(:codes as text[]))
@@ -73,40 +70,12 @@ union all
   where x.state = 'open' and x.step = 'enrich' and x.code = any(cast(:codes as text[])) and x.happened_at < :ends_at
   limit :limit)
 """)
-_TAKE_OUT = text(f"""
-with live as materialized (
+_DOUBTFUL = """
   select a.*, d.code, d.sentence from unnest(cast(:subscriptions as integer[]), cast(:metrics as integer[]),
     cast(:dimensions as text[]), cast(:values as text[]), cast(:codes as text[]), cast(:sentences as text[]))
     as d (subscription_id, metric_id, dimensions, value, code, sentence)
   join attributions a using (subscription_id, metric_id, dimensions, value)
-  where a.billing_period_id = :period and {LIVE}),
-written as (
-  insert into attributions ({COLUMNS})
-  select event_no, metric_id, source_id, hour, generation, -1, mapping_id, :batch, subscription_id,
-    contract_version_id, billing_period_id, quantity, value, dimensions, grain_start
-  from live order by event_no, metric_id, subscription_id),
-excepted as (
-  insert into exceptions (step, code, key16, hash, metric_id, receipt_id, position, event_no, source_id, event_id,
-    subject, happened_at, billing_period_id, quantity, value, dimensions, meter_id, subscription_id, contract_id,
-    account_id, legal_entity_id, sentence, correlation_id)
-  select 'enrich', a.code, e.key16, cast('' as bytea), a.metric_id, e.event_no >> {POSITION_BITS},
-    e.event_no & {(1 << POSITION_BITS) - 1}, e.event_no, e.source_id, e.event_id, e.subject, e.happened_at,
-    a.billing_period_id, a.quantity, a.value, a.dimensions, e.meter_id, a.subscription_id, c.id, c.account_id,
-    c.legal_entity_id, a.sentence, 'receipt/' || (e.event_no >> {POSITION_BITS})
-  from live a join usage_events e on {AT}
-  join subscriptions s on s.id = a.subscription_id join contracts c on c.id = s.contract_id order by 1, 2, 3, 4, 5
-  on conflict (step, code, key16, hash, metric_id) do update set {REOPEN}, sentence = excluded.sentence,
-    quantity = excluded.quantity, value = excluded.value, dimensions = excluded.dimensions,
-    subscription_id = excluded.subscription_id, contract_id = excluded.contract_id,
-    account_id = excluded.account_id, legal_entity_id = excluded.legal_entity_id,
-    billing_period_id = excluded.billing_period_id),
-totals as (
-  insert into control_totals (hop, source_id, metric_id, hour, events, quantity, hash)
-  select h.hop, source_id, metric_id, hour, sum(h.sign), sum(h.sign * quantity),
-    sum(h.sign * {HASH.format("event_no")}::numeric)
-  from live cross join (values ('billable', -1), ('excepted', 1)) h (hop, sign) group by 1, 2, 3, 4)
-select count(*) from live
-""")
+  where a.billing_period_id = :period"""
 
 
 def has_registers(conn: Connection) -> bool:
@@ -114,11 +83,11 @@ def has_registers(conn: Connection) -> bool:
     return bool(conn.execute(text("select exists (select from metrics where aggregation = 'register')")).scalar_one())
 
 
-def registers(conn: Connection, period_id: int, *, after: Key) -> list[Key]:
-    """The next `PORTION` registers that have readings in the period, counted or doubted."""
+def registers(conn: Connection, period_id: int, *, after: Key, since: datetime | None) -> list[Key]:
+    """The next `PORTION` registers that have readings in the period: counted ones that came since, or doubted ones."""
     values = {
         "period": period_id, "subscription": after.subscription_id, "metric": after.metric_id,
-        "dimensions": after.dimensions, "codes": list(CODES_OF_READINGS), "limit": PORTION,
+        "dimensions": after.dimensions, "since": since, "codes": list(CODES_OF_READINGS), "limit": PORTION,
     }  # fmt: skip
     return [Key(*row) for row in conn.execute(_REGISTERS, values)]
 
@@ -183,4 +152,4 @@ def take_out(conn: Connection, doubtful: Sequence[tuple[Key, str, Refused]], *, 
         "period": period_id,
         "batch": batch_no,
     }
-    return int(conn.execute(_TAKE_OUT, values).scalar_one())
+    return len(withdrawals.take_out(conn, _DOUBTFUL, values))

@@ -53,10 +53,8 @@ class ExplainedBeside:
 _LINES = """
 select l.id as line, l.position, i.id as invoice_id, i.number_text as number, i.kind, i.state, i.currency,
   a.name as account, i.legal_entity_id as legal_entity, l.tax_category, m.name as metric, l.unit, r.dimensions,
-  l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, r.trace,
-  e.earlier, h.phase
   l.service_starts_on, l.service_ends_on, r.quantity as period_quantity, l.quantity, r.amount, l.net, l.asked,
-  r.trace, e.earlier
+  r.trace, e.earlier, h.phase
 from invoice_lines l join invoices i on i.id = l.invoice_id join accounts a on a.id = i.account_id
 join rated_usages r on r.id = l.rated_usage_id join metrics m on m.id = l.metric_id
 join contract_versions v on v.id = r.contract_version_id left join subscription_phases h on h.id = v.phase_id

@@ -14,8 +14,8 @@ from queues.work import Hintable
 #: Messages that a list shows.
 ROWS_MAX: Final = 1_000
 SENTENCE_LENGTH_MAX: Final = 2_000
-#: After a look that ended unexpectedly, and at most; five of them take most of an hour.
-AGAIN_S: Final = 10.0
+#: After a look that ended unexpectedly, as when its process was killed, and at most; five of them take most of an hour.
+AGAIN_S: Final = 2.0
 AGAIN_S_MAX: Final = 3_600.0
 #: After a look that an outage ended.
 REST_S: Final = 1.0
@@ -80,7 +80,7 @@ def start(conn: Connection, number: int) -> int:
     """
     found = conn.execute(
         text("""update master_messages set starts = starts + 1,
-               due_at = now() + make_interval(secs => least(:least_s * power(4, starts), :most_s)) where id = (
+               due_at = now() + make_interval(secs => least(:least_s * power(6, starts), :most_s)) where id = (
                select id from master_messages where id = :id
                  and (state in ('received', 'waiting') or code = 'master_reference_missing') for update skip locked)
              returning starts"""),

@@ -1,4 +1,4 @@
-"""Exceptions of refused messages of master data: opened once for each message, resolved when it is applied."""
+"""Refused messages of master data: an exception for each, resolved when it is applied, and a notice for its sender."""
 
 from collections.abc import Sequence
 from hashlib import blake2b, sha256
@@ -8,8 +8,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from domain.errors import Rejection
+from domain.notices import master_refused
 from domain.ownership import Message
+from domain.refused import Refused
 from queues.exceptions import NewException, open_exceptions
+from workers.store import notices
 from workers.store.master_messages import Heard
 
 #: What stands for a step in exceptions about messages.
@@ -50,3 +53,18 @@ def resolve(conn: Connection, messages: Sequence[int], *, reason: str) -> None:
              where step = :step and state = 'open' and correlation_id = any(cast(:messages as text[]))"""),
         {"step": STEP, "reason": reason, "messages": [f"master/{number}" for number in messages]},
     )
+
+
+def tell(conn: Connection, heard: Heard, message: Message | None, rejection: Rejection) -> None:
+    """Owe who sent it the words in which it was refused; nobody can be told where the broker vouches for nobody."""
+    user = heard.delivery.properties.get("user_id")
+    if user is None:
+        return
+    refused = Refused(rejection.code, str(rejection.facts.get("field") or ""), rejection.sentence)
+    notice = master_refused(
+        refused,
+        source=None if message is None else message.system,
+        event_id=None if message is None else message.id,
+        version=None if message is None else message.version,
+    )
+    notices.refuse_message(conn, notice, user=str(user), number=heard.id)

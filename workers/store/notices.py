@@ -121,6 +121,16 @@ def refusals(conn: Connection, refused: Sequence["Refused"], *, occurred_at: dat
     )
 
 
+def refuse_message(conn: Connection, notice: Notice, *, user: str, number: int) -> None:
+    """Owe a system the notice of its refused message, keyed by its broker user; once for each code."""
+    code, source = notice.particulars["code"], notice.particulars["source"]
+    key = f"master/{number}/refusal/{code}"
+    at = conn.execute(text("select now()")).scalar_one()
+    keys = {"routing_keys": [refusal_key(user, str(source or ""))], "keys": [key]}
+    conn.execute(_INSERT, {"exchange": "refusals", **keys, "bodies": [event_of(notice, key=key, at=at).decode()]})
+    work.insert(conn, [NewWork("notify", f"notices/{key}", f"master/{number}")])
+
+
 def _refusal(each: "Refused", occurred_at: datetime) -> dict[str, Json]:
     said = each.refusal
     refusal = refused.Refused(said.code, said.field, said.sentence)

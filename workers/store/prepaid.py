@@ -57,31 +57,32 @@ values (:account_id, :legal_entity_id, :currency, :amount, :priority, :valid_fro
 _ENTER = text("""
 insert into credit_entries (grant_id, kind, amount, at, invoice_id, carried_to)
 select * from unnest(cast(:grants as integer[]), cast(:kinds as text[]), cast(:amounts as numeric[]),
-  cast(:ats as timestamptz[]), cast(:invoices as bigint[]), cast(:carried as integer[])) order by 1
+  cast(:ats as timestamptz[]), cast(:invoices as bigint[]), cast(:carried as integer[])) order by 1, 3 desc
 """)
 #: Whoever draws, gives back or ends credits of an account waits here for others who do.
 _HOLD = text("""
 select pg_advisory_xact_lock(7204, key) from (
   select distinct hashtext(a) as key from unnest(cast(:accounts as text[])) a order by 1) k
 """)
-_GRANTS = text("""
-select g.* from credit_grants g join unnest(cast(:accounts as text[]), cast(:entities as text[]),
+_VALID = text("""
+select g.id from credit_grants g join unnest(cast(:accounts as text[]), cast(:entities as text[]),
   cast(:currencies as text[])) k (account_id, legal_entity_id, currency) using (account_id, legal_entity_id, currency)
-order by g.id
+where g.valid_from <= :at and g.expires_at > :at
+""")
+#: Grants with those that their rests were carried into.
+_GRANTS = text("""
+select * from credit_grants where id = any(cast(:ids as integer[])) or carried_from = any(cast(:ids as integer[]))
+order by id
 """)
 _ENTRIES = text("""
 select e.grant_id, e.kind, e.amount, e.at, coalesce(e.invoice_id::text, '') as reference, g.currency
 from credit_entries e join credit_grants g on g.id = e.grant_id
 where e.grant_id = any(cast(:grants as integer[])) order by e.id
 """)
-#: A grant that has ended and still holds something ends in the books once every period it could pay for is closed.
+#: Of what still holds something, which is all that is looked at, however many grants there ever were.
 _OVER = text("""
-select g.* from credit_grants g where g.expires_at <= now()
-  and (select sum(e.amount) from credit_entries e where e.grant_id = g.id) > 0
-  and not exists (select from billing_periods b join billing_cycles y on y.id = b.cycle_id
-    where y.legal_entity_id = g.legal_entity_id and b.ends_at <= g.expires_at and b.ends_at > g.valid_from
-      and not exists (select from billing_runs r where r.billing_period_id = b.id and r.stage = 'closed'))
-order by g.id limit :limit
+select g.* from credit_balances b join credit_grants g on g.id = b.grant_id
+where b.held > 0 and g.expires_at <= now() order by g.id limit :limit
 """)
 
 
@@ -113,25 +114,23 @@ def draw(conn: Connection, documents: Mapping[int, Document], *, at: datetime) -
         for invoice_id, each in sorted(documents.items())
         if each.kind == "invoice" and not each.gross.is_zero
     }
-    books = _books(conn, set(due.values()))
-    found: list[Entry] = []
+    books = _books_at(conn, set(due.values()), at)
     for invoice_id, key in due.items():
         if key in books:
             book = books[key]
-            mine = drawn(book.grants, book.entries, documents[invoice_id].gross, at=at, reference=str(invoice_id))
-            book.entries += mine
-            found += mine
-    _enter(conn, found)
+            found = drawn(book.grants, book.entries, documents[invoice_id].gross, at=at, reference=str(invoice_id))
+            book.entries += found
+            _enter(conn, found)
 
 
 def give_back(conn: Connection, invoice_id: int) -> None:
     """Give back all that a document drew, since it asks for nothing any more."""
-    held = conn.execute(
-        text("""select distinct g.account_id, g.legal_entity_id, g.currency from credit_entries e
-             join credit_grants g on g.id = e.grant_id where e.invoice_id = :invoice_id"""),
+    rows = conn.execute(
+        text("""select distinct g.id, g.account_id from credit_entries e join credit_grants g on g.id = e.grant_id
+             where e.invoice_id = :invoice_id"""),
         {"invoice_id": invoice_id},
-    )
-    for book in _books(conn, {(row[0], row[1], row[2]) for row in held}).values():
+    ).all()
+    for book in _books(conn, [row.account_id for row in rows], [row.id for row in rows]).values():
         currency = book.grants[0].amount.currency
         out = total((-each.amount for each in book.entries if each.reference == str(invoice_id)), currency)
         _enter(conn, returned(book.entries, out, reference=str(invoice_id)))
@@ -140,19 +139,20 @@ def give_back(conn: Connection, invoice_id: int) -> None:
 def end_due(conn: Connection) -> int:
     """End grants whose time is over, at most `ENDED_MAX`; how many ended. The caller has named who acts.
 
-    What the grant says is carried on, the rest expires.
+    What the grant says is carried on, the rest expires. That may come before or after the documents for its time: they
+    draw it all the same, and what comes back ends as if it had never been drawn.
     """
     rows = conn.execute(_OVER, {"limit": ENDED_MAX}).all()
-    books = _books(conn, {(row.account_id, row.legal_entity_id, row.currency) for row in rows})
-    now = database_now(conn)
-    for row in rows:
-        book, name = books[row.account_id, row.legal_entity_id, row.currency], _name(row.id)
-        end = ended([each for each in book.grants if each.id == name], book.entries, at=now)
-        numbers = {}
+    books = _books(conn, [row.account_id for row in rows], [row.id for row in rows])
+    now, paid = database_now(conn), {row.id: row.is_paid for row in rows}
+    for (account_id, legal_entity_id, _), book in books.items():
+        end, numbers = ended(book.grants, book.entries, at=now), {}
         for made in end.carried:
-            values = {"account_id": row.account_id, "legal_entity_id": row.legal_entity_id, "is_paid": row.is_paid}
-            reason = f"carried on from grant {row.id}"
-            kept = {**values, "carried_from": row.id, "person": "tallyline", "reason": reason}
+            assert made.carried_from is not None
+            number = int(made.carried_from)
+            values = {"account_id": account_id, "legal_entity_id": legal_entity_id, "is_paid": paid[number]}
+            reason = f"carried on from grant {number}"
+            kept = {**values, "carried_from": number, "person": "tallyline", "reason": reason}
             numbers[made.id] = _insert(conn, made, kept)
         _enter(conn, end.entries, numbers)
     return len(rows)
@@ -190,21 +190,30 @@ def _enter(conn: Connection, entries: Sequence[Entry], numbers: Mapping[str, int
             "amounts": [each.amount.rounded().amount for each in entries],
             "ats": [each.at for each in entries],
             "invoices": [int(each.reference) if each.kind in {"drawn", "returned"} else None for each in entries],
-            "carried": [made[each.reference] if each.kind == "carried" else None for each in entries],
+            "carried": [
+                (made.get(each.reference) or int(each.reference)) if each.kind == "carried" else None
+                for each in entries
+            ],
         },
     )
 
 
-def _books(conn: Connection, keys: Collection[Key]) -> dict[Key, Book]:
-    """The credits of these accounts, which are held until the transaction ends; an account without any has no book."""
+def _books_at(conn: Connection, keys: Collection[Key], at: datetime) -> dict[Key, Book]:
+    """What these accounts may draw at the instant; they are held as by `_books`."""
     accounts, entities, currencies = ([key[n] for key in sorted(keys)] for n in range(3))
-    values = {"accounts": accounts, "entities": entities, "currencies": currencies}
-    if not keys or conn.execute(_GRANTS, values).first() is None:
+    values = {"accounts": accounts, "entities": entities, "currencies": currencies, "at": at}
+    if not keys or conn.execute(_VALID, values).first() is None:
         return {}
     conn.execute(_HOLD, values)
+    return _books(conn, accounts, conn.execute(_VALID, values).scalars().all())
+
+
+def _books(conn: Connection, accounts: Iterable[str], ids: Sequence[int]) -> dict[Key, Book]:
+    """These grants of the accounts, which are held until the transaction ends, with what they were carried into."""
+    conn.execute(_HOLD, {"accounts": list(accounts)})
     found: dict[Key, Book] = {}
     by_name: dict[str, Book] = {}
-    rows = conn.execute(_GRANTS, values).all()
+    rows = conn.execute(_GRANTS, {"ids": list(ids)}).all()
     for row in rows:
         book = found.setdefault((row.account_id, row.legal_entity_id, row.currency), Book([], []))
         book.grants.append(grant_of(row))
@@ -231,7 +240,9 @@ def grant_of(row: Row[tuple[object, ...]]) -> Grant:
         most: Decimal | None = row.rollover_amount
         rollover = Rollover(row.rollover_days, row.rollover_percent, None if most is None else Money(most, currency))
     expires_at = None if row.expires_at == OPEN_END else row.expires_at
-    return Grant(_name(row.id), Money(row.amount, currency), row.valid_from, expires_at, row.priority, rollover)
+    carried_from = None if row.carried_from is None else _name(row.carried_from)
+    amount = Money(row.amount, currency)
+    return Grant(_name(row.id), amount, row.valid_from, expires_at, row.priority, rollover, carried_from)
 
 
 def _name(number: int) -> str:
@@ -242,10 +253,11 @@ _LISTED = text("""
 select g.id as grant, g.account_id as account, g.legal_entity_id as legal_entity,
   (g.valid_from at time zone z.zone)::date as starts_on,
   (nullif(g.expires_at, '9999-12-31 00:00:00+00') at time zone z.zone)::date as ends_on, g.currency,
-  g.amount as granted,
+  case when g.carried_from is null then g.amount
+    else coalesce(sum(e.amount) filter (where e.kind in ('granted', 'carried')), 0) end as granted,
   -coalesce(sum(e.amount) filter (where e.kind in ('drawn', 'returned')), 0) as drawn,
   -coalesce(sum(e.amount) filter (where e.kind = 'expired'), 0) as expired,
-  -coalesce(sum(e.amount) filter (where e.kind = 'carried'), 0) as carried,
+  -coalesce(sum(e.amount) filter (where e.kind = 'carried' and g.carried_from is null), 0) as carried,
   coalesce(sum(e.amount), 0) as left, g.reason
 from credit_grants g join legal_entities z on z.id = g.legal_entity_id left join credit_entries e on e.grant_id = g.id
 where cast(:account as text) is null or g.account_id = :account

@@ -41,7 +41,7 @@ class TaxEngine(Protocol):
     """
 
     def taxed(self, lines: Sequence[TaxableLine], *, currency: Currency) -> Taxed:
-        """The taxes of a document with these lines.
+        """The taxes of a document with these lines, and the net of each, also where its price includes the tax.
 
         Raises a `Rejection` that names what is missing, and `TaxEngineAway`.
         """

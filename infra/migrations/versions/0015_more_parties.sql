@@ -41,6 +41,7 @@ create unique index contract_versions_numbered on contract_versions (contract_id
 drop index contract_versions_in_force;
 create unique index contract_versions_in_force on contract_versions (contract_id, own_of, starts_at)
   where superseded_at = '9999-12-31 00:00:00+00';
+create index contract_versions_contract on contract_versions (contract_id);
 create index contract_versions_copies on contract_versions (copy_of) where copy_of is not null;
 alter table subscriptions                            -- from when on it follows its own timeline, before that its contract's
   add column terms_from timestamptz not null default '9999-12-31 00:00:00+00';

@@ -120,3 +120,36 @@ grant select, insert, update, delete on entitlement_measures to tallyline_app;
 grant select, insert, update, delete on entitlement_looks to tallyline_app;   -- `for update` takes the right to update
 grant select on limited_features to tallyline_app;
 grant usage on all sequences in schema public to tallyline_app;
+
+-- ------------------------------------------------------------------------------------------------- prepaid credits
+-- What grants hold, kept by the entries themselves: nobody sums up the entries of all time to find those that hold something.
+create table credit_balances (
+  grant_id integer primary key references credit_grants on delete restrict,
+  held     numeric not null check (held >= 0)
+) with (fillfactor = 70);
+create index credit_balances_held on credit_balances (grant_id) where held > 0;
+insert into credit_balances select grant_id, sum(amount) from credit_entries group by 1;
+
+-- An end that is booked follows what is drawn and comes back afterwards, so both of its entries may have either sign; what
+-- was carried into a grant grows no larger than the one it comes from.
+alter table credit_entries drop constraint credit_entries_check;
+alter table credit_entries add constraint credit_entries_check
+  check (amount <> 0 and case when kind in ('granted', 'returned') then amount > 0 when kind = 'drawn' then amount < 0 else true end);
+create or replace function credit_entries_are_covered() returns trigger language plpgsql
+security definer set search_path = pg_catalog, public, pg_temp as $$
+declare
+  now_held numeric;
+  most numeric;
+begin
+  insert into credit_balances (grant_id, held) values (new.grant_id, 0) on conflict do nothing;
+  select b.held + new.amount into now_held from credit_balances b where b.grant_id = new.grant_id for update;
+  select coalesce(o.amount, g.amount) into most from credit_grants g left join credit_grants o on o.id = g.carried_from
+  where g.id = new.grant_id;
+  if now_held < 0 or now_held > most then
+    raise exception 'credit grant % would hold %', new.grant_id, now_held using errcode = 'check_violation';
+  end if;
+  update credit_balances set held = now_held where grant_id = new.grant_id;
+  return null;
+end $$;
+revoke all on credit_balances from public;
+grant select on credit_balances to tallyline_app;

@@ -98,22 +98,29 @@ create trigger journal_entries_open after insert on journal_entries referencing 
   for each statement execute function journal_entries_are_open();
 
 -- ------------------------------------------------------------------------------------------------- schedules
-create table revenue_schedules (                    -- append-only: what of a line is earned, and recognised, in which period
+-- Append-only: what of a line, or of what stands beside the lines, is earned, and recognised, in which period.
+create table revenue_schedules (
   id               bigint generated always as identity primary key,
-  invoice_line_id  bigint not null references invoice_lines on delete restrict,
+  invoice_id       bigint not null,                 -- with the legal entity and currency that of the line: the trigger below
+  invoice_line_id  bigint references invoice_lines on delete restrict,
+  invoice_adjustment_id bigint references invoice_adjustments on delete restrict,
   kind             text not null default 'scheduled' check (kind in ('scheduled', 'undone')),   -- undone: it is void
   earned_in        date not null check (extract(day from earned_in) = 1),
   period           date not null check (extract(day from period) = 1 and period >= earned_in),
   amount           numeric not null check (amount <> 0),
   method           text not null check (method in ('as_incurred', 'daily', 'monthly')),
   is_deferred      boolean not null,                -- recognised by a run; else with the document itself
-  legal_entity_id  text not null references legal_entities on delete restrict,
+  legal_entity_id  text not null,
   currency         char(3) not null,
   revenue_account  text not null,
   deferred_account text not null,
   asset_account    text not null,
+  check (num_nonnulls(invoice_line_id, invoice_adjustment_id) = 1),
   unique (invoice_line_id, kind, earned_in)
 );
+create unique index revenue_schedules_adjustment on revenue_schedules (invoice_adjustment_id, kind, earned_in)
+  where invoice_adjustment_id is not null;
+create index revenue_schedules_invoice on revenue_schedules (invoice_id);
 create index revenue_schedules_deferred on revenue_schedules (legal_entity_id, period) where is_deferred;
 create index revenue_schedules_late on revenue_schedules (legal_entity_id, period) where earned_in < period;
 create table recognitions (                         -- append-only: the entry that recognised a part, once
@@ -129,7 +136,7 @@ create table credit_bookings (                      -- append-only: the entry th
 
 create function revenue_schedules_sum() returns trigger language plpgsql set search_path = pg_catalog, public as $$
 declare
-  line   bigint;
+  wrong  bigint;
   entity text;
 begin
   for entity in select distinct legal_entity_id from new_rows order by 1 loop
@@ -139,15 +146,17 @@ begin
         using errcode = 'check_violation';
     end if;
   end loop;
-  select l.id into line from invoice_lines l join invoices i on i.id = l.invoice_id join (
-    select s.invoice_line_id, sum(s.amount) as amount, bool_or(s.kind = 'undone') as is_undone,
-      min(s.currency) as currency, min(s.legal_entity_id) as entity
-    from revenue_schedules s where s.invoice_line_id in (select invoice_line_id from new_rows) group by 1) t
-    on t.invoice_line_id = l.id
-  where t.amount <> case when t.is_undone then 0 else l.net end or t.currency <> i.currency
-    or t.entity <> i.legal_entity_id limit 1;
+  select t.invoice_id into wrong from (
+    select s.invoice_id, s.invoice_line_id, s.invoice_adjustment_id, sum(s.amount) as amount,
+      bool_or(s.kind = 'undone') as is_undone, min(s.currency) as currency, min(s.legal_entity_id) as entity
+    from revenue_schedules s where s.invoice_id in (select n.invoice_id from new_rows n) group by 1, 2, 3) t
+  join invoices i on i.id = t.invoice_id
+  left join invoice_lines l on l.id = t.invoice_line_id and l.invoice_id = i.id
+  left join invoice_adjustments a on a.id = t.invoice_adjustment_id and a.invoice_id = i.id
+  where t.amount is distinct from case when t.is_undone then 0 else coalesce(l.net, a.net) end
+    or coalesce(l.id, a.id) is null or t.currency <> i.currency or t.entity <> i.legal_entity_id limit 1;
   if found then
-    raise exception 'the revenue schedule of line % does not sum to it', line using errcode = 'check_violation';
+    raise exception 'a revenue schedule of document % does not sum to its line', wrong using errcode = 'check_violation';
   end if;
   return null;
 end $$;
@@ -159,14 +168,15 @@ create table accruals (                             -- append-only: what was ear
   id                bigint generated always as identity primary key,
   legal_entity_id   text not null,
   period            date not null,
-  subscription_id   integer not null references subscriptions on delete restrict,
   billing_period_id integer not null references billing_periods on delete restrict,
-  metric_id         integer not null references metrics on delete restrict,
-  invoice_line_id   bigint references invoice_lines on delete restrict,   -- billed by a document of a later period
+  subscription_id   integer references subscriptions on delete restrict,
+  metric_id         integer references metrics on delete restrict,
+  invoice_id        bigint references invoices on delete restrict,   -- posted in a later period
   currency          char(3) not null,
   revenue_account   text not null,
   asset_account     text not null,
   amount            numeric not null check (amount <> 0),
+  check ((invoice_id is null) = (subscription_id is not null and metric_id is not null)),
   foreign key (legal_entity_id, period) references accounting_periods on delete restrict
     deferrable initially deferred                   -- what is earned is booked before the period is closed
 );

@@ -10,6 +10,9 @@ from operator_bench import Operator
 from published_rules import published
 from test_close_story import MARCH
 
+from workers.store import master
+from workers.store.database import engine
+
 #: What invoices say beside their lines: addresses, numbers for taxes, and until when they are due.
 PARTIES = """
 update legal_entities set jurisdiction = 'DE', payment_days = 30 where id = 'pony';
@@ -158,6 +161,35 @@ def test_what_credits_have_paid_is_taken_off(known, operator):
 
     assert_right(content)
     assert said(content, "PrepaidAmount") + said(content, "PayableAmount") == ["100.00", "689.80"]
+
+
+@pytest.fixture
+def coupon(known: Month, tmp_path: Path):
+    """Publish that United has ten percent off."""
+    file = tmp_path / "coupons.yaml"
+    file.write_text("""coupons: {ten: {title: Ten percent, percent: '10'}}
+contracts: {c-ua: {coupons: [{coupon: ten, from: 2026-01-01}]}}""")
+    known.bound.run("truncate coupons cascade")
+    master.load(engine(), file, person="ann")
+    yield known
+    known.bound.run("truncate coupons cascade; update contracts set prices_include_tax = false")
+
+
+@pytest.mark.parametrize("includes_tax", [False, True])
+def test_what_a_coupon_gives_is_an_allowance_of_the_document(coupon, operator, includes_tax):
+    coupon.bound.run("update contracts set prices_include_tax = :includes", includes=includes_tax)
+    coupon.use(*MARCH)
+    coupon.bill()
+
+    content = xml(operator, number_of(coupon, "ua"))
+
+    assert_right(content)
+    assert set(said(content, "AllowanceCharge", "ChargeIndicator")) == {"false"}
+    assert set(said(content, "AllowanceCharge", "AllowanceChargeReason")) == {"Ten percent"}
+    net, gross = coupon.bound.rows("select net::text, gross::text from invoices where account_id = 'ua'")[0]
+    assert said(content, "TaxExclusiveAmount") + said(content, "TaxInclusiveAmount") == [net, gross]
+    # 10 % of 663.70 is 66.37, and of 663.70 without the 105.97 that are tax 55.77
+    assert said(content, "AllowanceTotalAmount") == ["55.77" if includes_tax else "66.37"]
 
 
 # ----------------------------------------------------------------------------------------------- what is refused

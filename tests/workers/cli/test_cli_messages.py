@@ -251,6 +251,7 @@ def test_what_is_wrong_with_the_database_refuses_no_message(others):
     others.operator.run("alter table accounts rename to accounts_elsewhere")
     tried = others.say("account", {"id": "A", "name": "Alpha"})
     others.operator.run("alter table accounts_elsewhere rename to accounts")
+    others.operator.run("update master_messages set due_at = now()")  # it rests a second
 
     messages.tick()
 
@@ -405,3 +406,28 @@ def test_an_exception_of_a_message_is_listed_with_the_others(others):
     (group,) = others.operator.json("exceptions")
 
     assert (group["code"], group["exceptions"]) == ("field_not_owned", 1)
+
+
+# ----------------------------------------------------------------------------------------------- refusals
+REFUSED = "select exchange, routing_key, body -> 'data' from notices order by id"
+
+
+def test_a_refusal_goes_back_to_the_system_that_sent_it_in_the_words_of_the_exception(others):
+    others.say("account", {"id": "A", "bill_to": "B"})
+    others.say("account", {"id": "A", "bill_to": "B"})  # the same again is no news
+
+    ((exchange, key, said),) = others.operator.rows(REFUSED)
+    assert (exchange, key) == ("refusals", "crm-sync.crm")
+    assert (said["code"], said["source"], said["event_id"], said["version"]) == ("field_not_owned", "crm", "crm-1", 1)
+    assert others.exceptions()[0][0] == said["code"]
+    assert said["fix"]
+    assert others.operator.one("select count(*) from work where step = 'notify' and state = 'ready'") == 1
+
+
+def test_what_cannot_be_read_goes_back_as_well_and_what_nobody_vouches_for_does_not(others):
+    others.receive(b"{", user="crm-sync")
+    others.receive(b"{", user=None)
+    messages.tick()
+
+    ((_, key, said),) = others.operator.rows(REFUSED)
+    assert (key, said["source"], said["event_id"]) == ("crm-sync.", None, None)

@@ -41,7 +41,7 @@ def ledger(tmp_path):
     return LedgerFile(tmp_path / "ledger", lock_wait_s=0.05)
 
 
-@pytest.mark.hledger
+@pytest.mark.brought
 def test_hledger_accepts_the_folder_and_agrees_with_the_totals(ledger):
     asked = [
         document("TL-1", net="100.00", tax="8.88"),
@@ -70,7 +70,7 @@ def test_hledger_accepts_the_folder_and_agrees_with_the_totals(ledger):
     }
 
 
-@pytest.mark.hledger
+@pytest.mark.brought
 def test_hledger_finds_a_document_by_its_number_and_its_key(ledger):
     post(ledger, document("TL-1"))
     post(ledger, document("TL-2"))
@@ -80,7 +80,7 @@ def test_hledger_finds_a_document_by_its_number_and_its_key(ledger):
     assert hledger("-f", main, "print", "tag:external-key=^TL-1$").count("(PNY-TL-1)") == 1
 
 
-@pytest.mark.hledger
+@pytest.mark.brought
 def test_hledger_reads_every_account_name_as_it_was_meant(ledger):
     legs = [(name, Money.of("1.00", "USD")) for name in ODD_NAMES]
     legs.append(("rest", Money.of(-len(ODD_NAMES), "USD")))
@@ -102,7 +102,7 @@ def test_an_escaped_account_comes_back_whole(name):
     assert escaped == escaped.strip()
 
 
-@pytest.mark.hledger
+@pytest.mark.brought
 def test_a_process_killed_at_any_line_leaves_the_document_whole_or_not_at_all(tmp_path):
     here = Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": f"{here.parents[2]}{os.pathsep}{here}"}
