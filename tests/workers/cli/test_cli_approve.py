@@ -243,7 +243,7 @@ def test_a_file_that_does_not_fit_any_more_is_no_fault_of_who_decides(operator, 
     told = " ".join((ran.out + ran.err).split())
     assert f"request {second} of admin cannot be carried out any more" in told
     assert "second.yaml:3" in told
-    assert f"`tallyline approve {second} --refuse --note WHY` ends it; admin corrects the file and asks anew" in told
+    assert f"have admin correct the file and ask anew; `tallyline approve {second} --refuse --note WHY` ends" in told
     assert "correct the file and load it again" not in told
     assert operator.one("select state from approval_requests where id = :id", id=second) == "open"
 

@@ -74,9 +74,9 @@ def test_what_is_no_number_of_json_is_not_kept_as_nothing(refused, tmp_path, num
     file.write_text(json.dumps(departure(1)).replace("1400", number))
 
     assert f"{number} is no number" in text_of(refused("replay", "edit", 1, "--reason", "x", "--file", file))
-    ran = refused.json("replay", "edit", 1, "--set", f"data.distance={number}", "--reason", "x", "--yes")
-    assert ran["replay"] is not None
-    assert refused.rows("select edited #>> '{data,distance}' from replays") == [(number,)]
+    ran = refused("replay", "edit", 1, "--set", f"data.distance={number}", "--reason", "x", "--yes")
+    assert (ran.code, "it would be refused" in text_of(ran)) == (1, True)
+    assert refused.rows("select state, edited #>> '{data,distance}' from replays") == [("cancelled", number)]
 
 
 def test_an_error_steers_no_terminal(capsys):
