@@ -8,7 +8,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,8 +17,6 @@ from infra import bootstrap
 from infra.bootstrap import PYTHON, ROOT, STATE, VENV
 
 EXIT_UNKNOWN_TARGET = 2
-#: All tests run in so many processes at most: they share one RabbitMQ, Redis and PostgreSQL.
-PROCESSES_MAX = 4
 #: What the tools leave in the checkout.
 CACHES = (".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
 
@@ -35,15 +32,7 @@ def test(*words: str) -> NoReturn:
     """Run all tests on private RabbitMQ, Redis and PostgreSQL; ARGS="-k words" for some of them."""
     bootstrap.environment("dev")
     os.environ.update(bootstrap.node() | bootstrap.rules())
-    _become("-m", "infra.stack", "--hledger", "--", str(PYTHON), "-m", "pytest", *_spread(words), *words)
-
-
-def _spread(words: Sequence[str]) -> list[str]:
-    """Several processes for all tests, each with whole files; one where the words name some of them."""
-    count = min(os.cpu_count() or 1, PROCESSES_MAX)
-    if count == 1 or any(word.startswith("tests") for word in words):
-        return []
-    return ["--numprocesses", str(count), "--dist", "loadfile"]
+    _become("-m", "infra.stack", "--hledger", "--", str(PYTHON), "-m", "pytest", *words)
 
 
 def up(*words: str) -> NoReturn:

@@ -224,7 +224,7 @@ def test_locks_are_written_without_hosts(tool, asked):
     bootstrap.lock()
 
     compiled = [line for line in asked() if line.startswith("uv pip compile")]
-    assert len(compiled) == 4
+    assert len(compiled) == 5
     assert all("--generate-hashes" in line and "--no-config" in line for line in compiled)
     assert "--omit-lockfile-registry-resolved" in asked()[-1]
 
@@ -315,26 +315,3 @@ def test_a_run_of_machines_that_passes_says_so(continuous):
 
     assert said.returncode == 0
     assert said.stdout.splitlines()[-1] == "= 3 passed in 0.12s ="
-
-
-@pytest.mark.parametrize(
-    ("cores", "words", "expected"),
-    [
-        (2, ["--color=no"], ["--numprocesses", "2", "--dist", "loadfile"]),
-        (64, ["-k", "close"], ["--numprocesses", "4", "--dist", "loadfile"]),
-        (2, ["tests/domain", "-q"], []),
-        (1, [], []),
-        (None, [], []),
-    ],
-)
-def test_all_tests_share_the_cores_and_named_ones_run_in_one_process(monkeypatch, cores, words, expected):
-    became = []
-    monkeypatch.setattr(dev.os, "cpu_count", lambda: cores)
-    monkeypatch.setattr(dev.bootstrap, "environment", lambda _: None)
-    monkeypatch.setattr(dev.bootstrap, "node", dict)
-    monkeypatch.setattr(dev.bootstrap, "rules", dict)
-    monkeypatch.setattr(dev, "_become", lambda *command: became.extend(command))
-
-    dev.test(*words)
-
-    assert became[became.index("pytest") + 1 :] == [*expected, *words]

@@ -53,7 +53,7 @@ def test_exceptions_are_found_by_filters(airports, lines):
     assert numbers() == 5
     assert numbers("--state", "any") == 5
     assert numbers("--account", "UA") == 1
-    assert numbers("--owner", "finance", "--kind", "business", "--period", "2013-01") == 4
+    assert numbers("--owner", "finance", "--kind", "business", "--period", "2013-01") == 5
     assert numbers("--period", "2013-02") == 0
     assert numbers("--period", "2012-12") == 0
     assert numbers("--source", "/ops/none", "--step", "validate") == 1

@@ -144,7 +144,7 @@ def test_an_address_without_a_country_is_refused(load):
 def test_addresses_and_tax_numbers_come_as_rows_too(load, tmp_path):
     for kind, content in (
         ("addresses", "account,line1,city,country\nA,Street 1,Paris,FR\n"),
-        ("tax_registrations", "account,country,number,from\nA,FR,FR40303265045,2020-01-01\n"),
+        ("account_tax_registrations", "account,country,number,from\nA,FR,FR40303265045,2020-01-01\n"),
     ):
         file = tmp_path / f"{kind}.csv"
         file.write_text(content)

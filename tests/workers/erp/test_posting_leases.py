@@ -96,8 +96,8 @@ def test_the_lease_of_a_posting_is_given_to_one(books):
     posting = issue(books)
 
     with engine().begin() as conn:
-        assert begin(conn, posting, lease_s=60.0) == 1
-        assert begin(conn, posting, lease_s=60.0) is None
+        assert begin(conn, posting, lease_s=60.0, debtor=None) == 1
+        assert begin(conn, posting, lease_s=60.0, debtor=None) is None
 
 
 def test_a_call_that_would_begin_too_late_is_not_begun(books, connected, attempt, monkeypatch):
