@@ -8,6 +8,7 @@ for and somebody else grants or refuses, pauses and cancellations.
 from collections.abc import Callable
 from decimal import Decimal
 
+import pytest
 from billing_month import Month
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
