@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from line_bench import batch, event
 from replay_bench import BROKEN, UNKNOWN_SOURCE, UNKNOWN_SUBJECT, amount, bill, fresh
 
-from domain.approvals import ApprovalStale
+from domain.approvals import ApprovalClosed, ApprovalStale
 from domain.authority import Acting
 from domain.errors import Rejection
 from domain.replays import ReplayOutOfOrder
@@ -195,7 +195,10 @@ class World:
     def submit(self, wanted: Wanted) -> None:
         with engine().begin() as conn:
             replay_id = replays.plan(conn, wanted)
-        doing.submit(ANN, "replay.start", Order("ann", wanted.reason, {"replay": replay_id}))
+        try:
+            doing.submit(ANN, "replay.start", Order("ann", wanted.reason, {"replay": replay_id}))
+        except ApprovalClosed:  # Ann has asked for that already, and Bob has not decided yet
+            self.tick(0)
 
     def decide(self, drawn: int) -> None:
         """Bob grants or refuses what Ann asked for, if it is still what she asked for."""
