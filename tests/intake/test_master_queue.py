@@ -99,7 +99,7 @@ def test_whoever_is_killed_nothing_is_lost_and_nothing_applied_twice(crm):
     crm.fleet.kill("master")
     crm.say(*(change(n) for n in range(61, 81)))
 
-    wait_until(lambda: crm.states().get("applied", 0) >= 80, for_s=120.0, what=f"80 are applied, not {crm.states()}")
+    wait_until(lambda: crm.states().get("applied", 0) >= 80, what=f"80 are applied, not {crm.states()}")
     assert crm.accounts() == {f"A-{n}" for n in range(1, 81)}
     added = crm.rows(
         "select subject, count(*) from audit_log where action = 'accounts.insert' group by 1 having count(*) > 1"

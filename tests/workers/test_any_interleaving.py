@@ -8,7 +8,6 @@ for and somebody else grants or refuses, pauses and cancellations.
 from collections.abc import Callable
 from decimal import Decimal
 
-import pytest
 from billing_month import Month
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -280,7 +279,6 @@ ACTS: dict[str, Callable[[World, int], None]] = {
 }
 
 
-@pytest.mark.timeout(1200)  # every example is a month of acts, each with its forecasts: minutes on a busy machine
 @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(st.sampled_from(sorted(ACTS)), st.integers(0, 10_000)), min_size=30, max_size=60))
 def test_any_interleaving_ends_with_every_cent_once(month, acts):
