@@ -28,7 +28,7 @@ Actor = Literal["finance", "operations", "nobody"]
 
 
 @dataclass(frozen=True, slots=True)
-class Schedule:
+class CloseDays:
     """Of a cycle: so many days after a period's end it is billed, and so many after it is closed; None: not said."""
 
     zone: str

@@ -53,7 +53,7 @@ def warn() -> int:
 
 
 def _warning(entry: Entry) -> tuple[Pace, Notice]:
-    closed_by = entry.schedule.closed_by(entry.ends_on)
+    closed_by = entry.close_days.closed_by(entry.ends_on)
     assert closed_by is not None
     how = pace(entry.progress, closed_by=closed_by, now=entry.now)
     codes = tuple(str(each["code"]) for each in entry.blockers)

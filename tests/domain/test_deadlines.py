@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from domain.deadlines import Drain, Progress, Schedule, forecast, pace, who_acts
+from domain.deadlines import CloseDays, Drain, Progress, forecast, pace, who_acts
 
 NOW = datetime(2026, 7, 3, 12, tzinfo=UTC)
 HOUR, DAY, TEN_MINUTES = timedelta(hours=1), timedelta(days=1), timedelta(minutes=10)
@@ -17,15 +17,15 @@ def draining(owed: int, done: int) -> Progress:
 
 
 def test_days_after_the_end_are_days_of_the_zone():
-    schedule = Schedule("America/New_York", bill_after_days=2, deadline_days=8)
+    days = CloseDays("America/New_York", bill_after_days=2, deadline_days=8)
 
-    assert schedule.billed_at(date(2026, 3, 1)) == datetime(2026, 3, 3, 5, tzinfo=UTC)
-    assert schedule.closed_by(date(2026, 3, 1)) == datetime(2026, 3, 9, 4, tzinfo=UTC)  # the clocks went forward
+    assert days.billed_at(date(2026, 3, 1)) == datetime(2026, 3, 3, 5, tzinfo=UTC)
+    assert days.closed_by(date(2026, 3, 1)) == datetime(2026, 3, 9, 4, tzinfo=UTC)  # the clocks went forward
 
 
 def test_nothing_is_due_where_nothing_is_said():
-    assert Schedule("UTC").billed_at(date(2026, 3, 1)) is None
-    assert Schedule("UTC").closed_by(date(2026, 3, 1)) is None
+    assert CloseDays("UTC").billed_at(date(2026, 3, 1)) is None
+    assert CloseDays("UTC").closed_by(date(2026, 3, 1)) is None
 
 
 def test_the_forecast_takes_what_is_owed_at_the_speed_of_the_last_minutes():

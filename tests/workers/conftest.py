@@ -8,6 +8,7 @@ import pytest
 from billing_bench import PRICES
 from billing_month import EMPTY, SECOND, Month
 from line_bench import REGISTER, Bound
+from revenue_year import CLEAN, Books
 from sqlalchemy import create_engine
 from usage_line import Line
 
@@ -110,3 +111,20 @@ def month(register: Bound, receive: Callable[..., int], monkeypatch: pytest.Monk
         register.run(statements)
     register.run("update erp_connections set adapter = 'ledger-file'")
     return Month(register, receive, tmp_path / "ledgers" / "books")
+
+
+@pytest.fixture
+def books(month: Month) -> Iterator[Books]:
+    """The books of the month's legal entity, with an annual fee sold."""
+    made = Books(month)
+    made.sell()
+    yield made
+    for statement in CLEAN:
+        month.bound.run(statement)
+
+
+@pytest.fixture
+def year(books: Books) -> Books:
+    """The fee of 1,200.00 from 15 January 2024 for a year, billed and posted on its first day."""
+    books.bill(books.period("2024-01-15", "2025-01-15"), posting_on="2024-01-15")
+    return books

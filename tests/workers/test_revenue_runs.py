@@ -10,7 +10,6 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from revenue_year import CLEAN, Books
 
 from workers import recognising
 from workers.erp import registry
@@ -23,22 +22,6 @@ sys.path.append(str(Path(__file__).parent / "erp"))
 from erp_faults import Faulty
 
 DEFERRED = "liabilities:deferred-revenue"
-
-
-@pytest.fixture
-def books(month):
-    made = Books(month)
-    made.sell()
-    yield made
-    for statement in CLEAN:
-        month.bound.run(statement)
-
-
-@pytest.fixture
-def year(books):
-    """The fee of 1,200.00 from 15 January 2024 for a year, billed and posted on its first day."""
-    books.bill(books.period("2024-01-15", "2025-01-15"), posting_on="2024-01-15")
-    return books
 
 
 def waterfall(period: str):

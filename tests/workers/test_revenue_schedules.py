@@ -3,7 +3,6 @@
 from decimal import Decimal
 
 import pytest
-from revenue_year import CLEAN, Books
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
@@ -15,22 +14,6 @@ YEAR = {
     "2024-06": "98.36", "2024-07": "101.64", "2024-08": "101.64", "2024-09": "98.36", "2024-10": "101.64",
     "2024-11": "98.36", "2024-12": "101.64", "2025-01": "45.90",
 }  # fmt: skip
-
-
-@pytest.fixture
-def books(month):
-    made = Books(month)
-    made.sell()
-    yield made
-    for statement in CLEAN:
-        month.bound.run(statement)
-
-
-@pytest.fixture
-def year(books):
-    """The fee from 15 January 2024 for a year, billed and posted on its first day."""
-    books.bill(books.period("2024-01-15", "2025-01-15"), posting_on="2024-01-15")
-    return books
 
 
 def test_an_annual_fee_is_deferred_when_it_is_posted_and_earned_by_its_days(year):

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from domain.codes import code_named
 from domain.deadlines import Actor, Pace, forecast, pace, who_acts
 from workers.cli import console, reach
 from workers.cli.console import FOUND, AsJson, Failure, count
@@ -64,7 +63,7 @@ def calendar(
 
 
 def _row(entry: Entry) -> Row:
-    closed_by = entry.schedule.closed_by(entry.ends_on)
+    closed_by = entry.close_days.closed_by(entry.ends_on)
     codes = tuple(str(each["code"]) for each in entry.blockers)
     return Row(
         legal_entity=entry.legal_entity,
@@ -73,7 +72,7 @@ def _row(entry: Entry) -> Row:
         ends_on=str(entry.ends_on),
         stage=entry.stage,
         is_asked_for=entry.run_id is not None,
-        asked_for_at=entry.schedule.billed_at(entry.ends_on),
+        asked_for_at=entry.close_days.billed_at(entry.ends_on),
         closed_by=closed_by,
         pace=None if closed_by is None else pace(entry.progress, closed_by=closed_by, now=entry.now),
         forecast=forecast(entry.progress, now=entry.now) if entry.run_id is not None else None,
@@ -92,17 +91,14 @@ def _told(row: Row) -> list[str]:
         NO_DEADLINE if row.closed_by is None else _time(row.closed_by),
         "" if row.pace is None else row.pace.replace("_", " "),
         "" if row.forecast is None else _time(row.forecast),
-        "; ".join(
-            f"{count(int(str(each['count'])))} {each['code']}: {code_named(str(each['code'])).fix}"
-            for each in row.in_the_way
-        ),
+        "; ".join(f"{count(int(str(each['count'])))} {each['code']}: {each['fix']}" for each in row.in_the_way),
         row.acts if row.acts != "nobody" else "",
     ]
 
 
 def _not_asked(row: Row) -> str:
     if row.asked_for_at is None:
-        return f"nobody asked: tallyline close {row.legal_entity} {row.starts_on}"
+        return f"nobody asked: tallyline close {row.legal_entity} {row.starts_on} --cycle {row.cycle}"
     return f"asked for from {_time(row.asked_for_at)}"
 
 

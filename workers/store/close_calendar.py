@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from domain.closing import Stage
-from domain.deadlines import Drain, Progress, Schedule
+from domain.deadlines import CloseDays, Drain, Progress
 from workers.store import periods
 from workers.store.billing_looks import GO_ON
 
@@ -76,21 +76,21 @@ def due(conn: Connection) -> Sequence[Due]:
     return [
         Due(row.id, row.legal_entity_id, row.name, row.starts_on, row.ends_on)
         for row in found
-        if (billed_at := Schedule(row.zone, row.bill_after_days).billed_at(row.ends_on)) is not None
+        if (billed_at := CloseDays(row.zone, row.bill_after_days).billed_at(row.ends_on)) is not None
         and billed_at <= row.now
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A period of the calendar: its schedule, how far it is, and what is in the way of it by code and count."""
+    """A period of the calendar: its days, how far it is, and what is in the way of it by code and count."""
 
     period_id: int
     legal_entity: str
     cycle: str
     starts_on: date
     ends_on: date
-    schedule: Schedule
+    close_days: CloseDays
     run_id: int | None
     stage: Stage
     blockers: Sequence[dict[str, Any]]
@@ -132,7 +132,7 @@ def _entry(row: Row[Any]) -> Entry:
         cycle=row.name,
         starts_on=row.starts_on,
         ends_on=row.ends_on,
-        schedule=Schedule(row.zone, row.bill_after_days, row.deadline_days),
+        close_days=CloseDays(row.zone, row.bill_after_days, row.deadline_days),
         run_id=row.run_id,
         stage=row.stage,
         blockers=row.blockers,
